@@ -1,0 +1,60 @@
+import { backpropagate } from './gradients.ts';
+import { type Attrs, applyOp, type Op, type Tensor, type TensorSpec, Variable, type Vjp } from './graph.ts';
+import type { KernelFactory } from './kernel.ts';
+import { zeros } from './primitives/creation.ts';
+
+export interface OpDefinition {
+  readonly name: string;
+  /** The meaning of the operation, in primitives and other operations. */
+  readonly decompose: (inputs: readonly Tensor[], attrs: Attrs) => readonly Tensor[];
+  /** Shapes and dtypes of the outputs; found by decomposing where it is not given. */
+  readonly infer?: (inputs: readonly TensorSpec[], attrs: Attrs) => readonly TensorSpec[];
+  /** Gradient; without it the decomposition is differentiated. */
+  readonly vjp?: Vjp;
+  /** Kernel; without it, or where it gives none for a device, the decomposition runs. */
+  readonly kernel?: KernelFactory;
+}
+
+const placeholder = (spec: TensorSpec): Tensor => new Variable(spec.shape, undefined, { dtype: spec.dtype });
+
+/** Defines a composite operation. Apply it with {@link applyOp}; packages of others use the same function. */
+export function defineOp(definition: OpDefinition): Op {
+  const { decompose } = definition;
+  return {
+    infer: (inputs, attrs) => decompose(inputs.map(placeholder), attrs).map((t) => t.spec),
+    ...definition,
+  };
+}
+
+/**
+ * The operation that computes the gradients of `forward`: inputs are those of `forward` followed by one cotangent
+ * for each output, outputs are the gradients of the inputs at `attrs.wrt` (indices). Its meaning is the derivative
+ * of the forward decomposition, so only a kernel need be written.
+ */
+export function defineGradientOp(forward: Op, kernel?: KernelFactory): Op {
+  return defineOp({
+    name: `${forward.name}Gradient`,
+    decompose: (inputs, attrs) => {
+      const { wrt, ...rest } = attrs;
+      const arity = inputs.length - (attrs.outputs as number);
+      const primal = inputs.slice(0, arity);
+      const outputs = forward.decompose!(primal, rest);
+      const targets = (wrt as readonly number[]).map((i) => primal[i]!);
+      return backpropagate(outputs, inputs.slice(arity), targets);
+    },
+    infer: (inputs, attrs) => (attrs.wrt as readonly number[]).map((i) => inputs[i]!),
+    ...(kernel ? { kernel } : {}),
+  });
+}
+
+/** A gradient rule that applies {@link defineGradientOp}'s operation. */
+export const gradientOpVjp =
+  (gradientOp: () => Op): Vjp =>
+  ({ inputs, outputs, cotangents, attrs, needs }) => {
+    const wrt = needs.flatMap((needed, i) => (needed ? [i] : []));
+    const full = cotangents.map((c, i) => c ?? zerosOf(outputs[i]!));
+    const grads = applyOp(gradientOp(), [...inputs, ...full], { ...attrs, wrt, outputs: outputs.length });
+    return needs.map((needed, i) => (needed ? grads[wrt.indexOf(i)] : undefined));
+  };
+
+const zerosOf = (t: Tensor): Tensor => zeros(t.shape, t.dtype);

@@ -1,0 +1,53 @@
+import type { Attrs, TensorSpec } from './graph.ts';
+
+/** What a kernel may know of the device it is written for. `@graftjs/webgpu`'s `DeviceTraits` is one. */
+export interface KernelTraits {
+  readonly isCpu: boolean;
+  /** Lanes of a subgroup, 0 where there are none or the size is not fixed. */
+  readonly subgroupSize: number;
+  readonly hasF16: boolean;
+  readonly maxBindingSize: number;
+  readonly maxStorageBuffers: number;
+  readonly maxInvocations: number;
+  readonly maxWorkgroupStorage: number;
+  readonly maxWorkgroupsPerDimension: number;
+}
+
+/** One operation to be run: what comes in, what goes out, and its attributes. */
+export interface KernelRequest {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly attrs: Attrs;
+}
+
+export type KernelBinding =
+  | { readonly input: number }
+  | { readonly output: number }
+  | { readonly scratch: number };
+
+/**
+ * One dispatch. Its WGSL declares `@group(0) @binding(i) var<storage, read_write>` for each entry of `bindings`
+ * in order (read_write for inputs too: temporaries share one buffer), then, where `params` is given, one
+ * `var<uniform>` at the next binding; the entry point is `main`. Every operand is contiguous and row-major.
+ */
+export interface KernelDispatch {
+  readonly label: string;
+  readonly wgsl: string;
+  readonly bindings: readonly KernelBinding[];
+  /** 32-bit words of the uniform block. Values that differ between calls of one text belong here. */
+  readonly params?: Uint32Array<ArrayBuffer>;
+  readonly workgroups: readonly [number, number, number];
+  /** Floating-point operations, for the plan's account. */
+  readonly flops?: number;
+}
+
+/** A hand-written kernel of an operation: its dispatches, in order. */
+export interface Kernel {
+  readonly dispatches: readonly KernelDispatch[];
+  readonly scratch?: readonly TensorSpec[];
+  /** Pairs whose memory may be one: `output` is written only where `input` was read, element by element. */
+  readonly inPlace?: readonly { readonly output: number; readonly input: number }[];
+}
+
+/** Writes the kernel for a request, or `undefined` where the decomposition should run instead. */
+export type KernelFactory = (request: KernelRequest, traits: KernelTraits) => Kernel | undefined;

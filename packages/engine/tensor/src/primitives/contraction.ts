@@ -1,0 +1,55 @@
+import { isFloat } from '../dtype.ts';
+import { applyOp, type Op, type Tensor } from '../graph.ts';
+import { broadcastShapes, ShapeError, sameShape } from '../shape.ts';
+import { add } from './elementwise.ts';
+import { broadcastTo, reshape, transpose } from './movement.ts';
+
+/**
+ * `[..., M, K] x [..., K, N] -> [..., M, N]` with equal leading axes; sums in f32. Transposes and repeated
+ * operands are movement operations around it, which the compiler folds into strides.
+ */
+export const matmulOp: Op = {
+  name: 'matmul',
+  infer: ([a, b]) => {
+    const [x, y] = [a!.shape, b!.shape];
+    if (x.length < 2 || x.length !== y.length || !sameShape(x.slice(0, -2), y.slice(0, -2)))
+      throw new ShapeError('matmul', [x, y], 'needs equal leading axes and two more');
+    if (x.at(-1) !== y.at(-2))
+      throw new ShapeError('matmul', [x, y], `the inner axes have ${x.at(-1)} and ${y.at(-2)}`);
+    if (a!.dtype !== b!.dtype || !isFloat(a!.dtype))
+      throw new ShapeError(
+        'matmul',
+        [x, y],
+        `needs one floating-point dtype, got ${a!.dtype} and ${b!.dtype}`,
+      );
+    return [{ shape: [...x.slice(0, -1), y.at(-1)!], dtype: a!.dtype }];
+  },
+  vjp: ({ inputs: [a, b], cotangents: [dc], needs }) => [
+    needs[0] ? matmul(dc!, transpose(b!)) : undefined,
+    needs[1] ? matmul(transpose(a!), dc!) : undefined,
+  ],
+};
+
+/** Matrix product; leading axes broadcast. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (a.rank < 2 || b.rank < 2)
+    throw new ShapeError('matmul', [a.shape, b.shape], 'needs two axes or more in each');
+  const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const x = broadcastTo(a, [...batch, ...a.shape.slice(-2)]);
+  const y = broadcastTo(b, [...batch, ...b.shape.slice(-2)]);
+  return applyOp(matmulOp, [x, y])[0]!;
+}
+
+/** `x Wᵀ (+ bias)` over the last axis: x `[..., in]`, weight `[out, in]`, bias `[out]` -> `[..., out]`. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const [out, inner] = weight.shape;
+  if (weight.rank !== 2 || x.shape.at(-1) !== inner)
+    throw new ShapeError(
+      'linear',
+      [x.shape, weight.shape],
+      `the last axis of x must be ${inner}, the weight's second`,
+    );
+  const rows = reshape(x, [-1, inner!]);
+  const y = reshape(applyOp(matmulOp, [rows, transpose(weight)])[0]!, [...x.shape.slice(0, -1), out!]);
+  return bias ? add(y, bias) : y;
+}
