@@ -1,0 +1,18 @@
+/** Tells the loss to skip a position; Hugging Face's convention. */
+export const ignoreLabel = -100;
+
+/**
+ * Token ids and what is to be learnt. `labels[i]` belongs to `ids[i]` (not shifted) and is `ids[i]` or
+ * {@link ignoreLabel}; predicting `labels[i]` from the tokens before `i` is the trainer's work.
+ */
+export interface Example {
+  readonly ids: Int32Array;
+  readonly labels: Int32Array;
+}
+
+/** Positions that a causal model learns from: `labels[0]` has nothing before it and never counts. */
+export const supervisedTokens = (labels: ArrayLike<number>): number => {
+  let count = 0;
+  for (let i = 1; i < labels.length; i++) if (labels[i] !== ignoreLabel) count++;
+  return count;
+};
