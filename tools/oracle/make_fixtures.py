@@ -1,0 +1,67 @@
+"""Makes every fixture that the tests compare against. See README.md.
+
+python make_fixtures.py            writes fixtures/ anew
+python make_fixtures.py --check    makes them elsewhere and fails when a byte differs from fixtures/
+"""
+
+import argparse
+import filecmp
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def fix_environment():
+    """Restarts Python where the order of sets, which peft writes to its config, would be random."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def make(root):
+    import torch
+
+    from bases import make_bases
+    from lora import make_lora
+    from peft_facts import make_peft_facts
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    make_bases(root)
+    make_lora(root)
+    make_peft_facts(root)
+
+
+def differences(made, kept):
+    names = {str(path.relative_to(folder)) for folder in (made, kept) for path in folder.rglob("*") if path.is_file()}
+    _, different, missing = filecmp.cmpfiles(made, kept, names, shallow=False)
+    return sorted([*different, *missing])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "fixtures"
+        made.mkdir()
+        make(made)
+        size = sum(path.stat().st_size for path in made.rglob("*") if path.is_file())
+        print(f"total {size / 2**20:.2f} MiB")
+        if check:
+            found = differences(made, FIXTURES)
+            for name in found:
+                print(f"differs: {name}", file=sys.stderr)
+            return 1 if found else 0
+        shutil.rmtree(FIXTURES, ignore_errors=True)
+        shutil.copytree(made, FIXTURES)
+    return 0
+
+
+if __name__ == "__main__":
+    fix_environment()
+    sys.exit(main())
