@@ -64,7 +64,10 @@ export function backportsSource(codename, from = sources()) {
         return { name: `graft-${suite}.sources`, text: `${copy.trim()}\n` };
       }
     }
-    const line = new RegExp(`^deb\\s+(\\[[^\\]]*\\]\\s+)?(\\S+)\\s+${codename}\\s+(?:\\S+\\s+)*?main\\b`, 'm').exec(text);
+    const line = new RegExp(
+      `^deb\\s+(\\[[^\\]]*\\]\\s+)?(\\S+)\\s+${codename}\\s+(?:\\S+\\s+)*?main\\b`,
+      'm',
+    ).exec(text);
     if (line) return { name: `graft-${suite}.list`, text: `deb ${line[1] ?? ''}${line[2]} ${suite} main\n` };
   }
   return undefined;
@@ -99,7 +102,15 @@ export async function install(packages, release) {
   const lists = ['-o', 'Dir::Etc::sourcelist=/dev/null', '-o', `Dir::Etc::sourceparts=${folder}`];
   await asRoot('apt-get', ...options, ...lists, '-o', 'APT::Get::List-Cleanup=0', 'update');
   const target = release ? ['-t', release] : [];
-  const code = await asRoot('apt-get', ...options, 'install', '-y', '--no-install-recommends', ...target, ...packages);
+  const code = await asRoot(
+    'apt-get',
+    ...options,
+    'install',
+    '-y',
+    '--no-install-recommends',
+    ...target,
+    ...packages,
+  );
   rmSync(folder, { recursive: true, force: true });
   return code === 0;
 }

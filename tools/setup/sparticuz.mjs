@@ -1,6 +1,6 @@
 import { createReadStream, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { buffer } from 'node:stream/consumers';
 import { dirname, join, normalize } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { createBrotliDecompress } from 'node:zlib';
 import { cache, root } from './process.mjs';
 
@@ -28,7 +28,11 @@ function* entries(tar) {
     const type = String.fromCharCode(header[156]);
     if (type === '0' || type === '\0') {
       const mode = Number.parseInt(text(header.subarray(100, 108)).trim(), 8);
-      yield { name: prefix ? `${prefix}/${name}` : name, mode, data: tar.subarray(at + 512, at + 512 + size) };
+      yield {
+        name: prefix ? `${prefix}/${name}` : name,
+        mode,
+        data: tar.subarray(at + 512, at + 512 + size),
+      };
     }
     at += 512 + Math.ceil(size / 512) * 512;
   }

@@ -23,7 +23,7 @@ async function installLavapipe() {
   // Debian 12's own Mesa (22.3) is older than Dawn accepts; its backport (25.0) is not.
   const backports = id === 'debian' && codename === 'bookworm';
   if (backports && !(await addBackports(codename))) {
-    say("apt has no entry for bookworm whose mirror and key a backports entry could copy");
+    say('apt has no entry for bookworm whose mirror and key a backports entry could copy');
     return false;
   }
   return install(packages, backports ? `${codename}-backports` : undefined);
@@ -65,7 +65,9 @@ export async function provideVulkan(env = process.env) {
     const fallback = await swiftShaderEnv(env);
     found = findAdapter(fallback);
     if (found.name) {
-      say(`no Vulkan driver; using SwiftShader, which is 3 to 7 times slower and has no f16. For lavapipe, ${advice()}`);
+      say(
+        `no Vulkan driver; using SwiftShader, which is 3 to 7 times slower and has no f16. For lavapipe, ${advice()}`,
+      );
       say(`adapter: ${found.name}`);
       return fallback;
     }

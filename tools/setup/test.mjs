@@ -1,0 +1,76 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { provideChromium } from './chromium.mjs';
+import { provideDependencies } from './install.mjs';
+import { root, run, say } from './process.mjs';
+import { addCounts, countsLine, countTests } from './test-counts.mjs';
+import { provideVulkan } from './vulkan.mjs';
+
+const json = process.argv.includes('--json');
+const bin = (name) => join(root, 'node_modules/.bin', name);
+const reports = mkdtempSync(join(tmpdir(), 'graft-test-'));
+
+// With --json stdout carries one object a line and all else goes to stderr.
+const note = (event, line) => {
+  if (json) console.log(JSON.stringify(event));
+  else console.log(line);
+};
+
+const vitest = (project) => [
+  'run',
+  `--project=${project}`,
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${join(reports, `${project}.json`)}`,
+];
+
+const steps = [
+  { name: 'floors', tool: 'tsx', args: ['tools/floors/main.ts'] },
+  { name: 'lint', tool: 'biome', args: ['check', '.'] },
+  { name: 'typecheck', tool: 'nx', args: ['run-many', '-t', 'typecheck'] },
+  { name: 'test in Node', tool: 'vitest', args: vitest('node'), project: 'node' },
+  { name: 'test in Chromium', tool: 'vitest', args: vitest('browser'), project: 'browser' },
+];
+
+function readCounts(project) {
+  try {
+    return countTests(JSON.parse(readFileSync(join(reports, `${project}.json`), 'utf8')));
+  } catch {
+    // The runner died before it wrote its report: that is a failure, not an absence of tests.
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+}
+
+async function main() {
+  await provideDependencies();
+  const env = { ...(await provideChromium(await provideVulkan())), NX_DAEMON: 'false' };
+  const failed = [];
+  let counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const { name, tool, args, project } of steps) {
+    if (!json) console.log(`\n== ${name}`);
+    const start = performance.now();
+    const code = await run(bin(tool), args, { env, quiet: json });
+    const seconds = Number(((performance.now() - start) / 1000).toFixed(1));
+    if (project) counts = addCounts(counts, readCounts(project));
+    if (code !== 0) failed.push(name);
+    note(
+      { event: 'step', name, ok: code === 0, seconds },
+      `== ${name}: ${code === 0 ? 'ok' : 'FAILED'}, ${seconds} s`,
+    );
+  }
+  if (failed.length > 0) {
+    process.exitCode = 1;
+    if (!json) console.log(`\nfailed: ${failed.join(', ')}`);
+  }
+  note({ event: 'result', ok: failed.length === 0, failedSteps: failed, ...counts }, countsLine(counts));
+}
+
+try {
+  await main();
+} catch (error) {
+  say(error.message);
+  process.exitCode = 1;
+} finally {
+  rmSync(reports, { recursive: true, force: true });
+}
