@@ -1,1 +1,17 @@
-export {};
+export { gelu, geluTanh, swiglu } from './activations.ts';
+export { type AdamwOptions, type AdamwStep, adamw, adamwOp, adamwStepValues } from './adamw.ts';
+export { argmax, argmaxOp } from './argmax.ts';
+export { type AttentionOptions, attention, attentionGradientOp, attentionOp } from './attention/attention.ts';
+export { cacheWrite, cacheWriteOp } from './cache-write.ts';
+export {
+  type CrossEntropyOptions,
+  crossEntropy,
+  crossEntropyGradientOp,
+  crossEntropyOp,
+} from './cross-entropy.ts';
+export { DropoutError, dropout, dropoutOp } from './dropout.ts';
+export { embedding } from './embedding.ts';
+export { clipScale, globalNorm } from './gradient-norm.ts';
+export { type RmsNormOptions, rmsNorm, rmsNormGradientOp, rmsNormOp } from './rms-norm.ts';
+export { rotary, rotaryOp } from './rotary.ts';
+export { softmax, softmaxOp } from './softmax.ts';

@@ -1,0 +1,164 @@
+import {
+  type Attrs,
+  add,
+  and,
+  applyOp,
+  backpropagate,
+  cast,
+  defineOp,
+  detach,
+  div,
+  exp,
+  iota,
+  less,
+  log,
+  matmul,
+  max,
+  maximum,
+  mul,
+  type Op,
+  reshape,
+  ShapeError,
+  sameShape,
+  sub,
+  sum,
+  type Tensor,
+  transpose,
+  where,
+} from '@graftjs/tensor';
+
+/** What a hidden key scores: finite, so that a row that sees no key stays finite too. */
+export const hiddenScore = -1e30;
+/** The least sum of weights: a row that sees no key has sum 0 and divides by this. */
+export const leastSum = 1e-37;
+
+/** The optional inputs, after q, k and v, as the attributes say. */
+function optionalInputs(
+  inputs: readonly Tensor[],
+  attrs: Attrs,
+): { offset: Tensor | undefined; keyMask: Tensor | undefined } {
+  const rest = inputs.slice(3);
+  return {
+    offset: attrs.hasOffset ? rest.shift() : undefined,
+    keyMask: attrs.hasKeyMask ? rest.shift() : undefined,
+  };
+}
+
+/** Which key each query sees: bool, broadcast against [b, kvHeads, group, tq, tk]; undefined where all see all. */
+function visibility(inputs: readonly Tensor[], attrs: Attrs): Tensor | undefined {
+  const [q, k] = inputs;
+  const { offset, keyMask } = optionalInputs(inputs, attrs);
+  const [tq, tk] = [q!.shape[2]!, k!.shape[2]!];
+  const conditions: Tensor[] = [];
+  if (attrs.causal) {
+    const key = iota([1, tk], 1);
+    const query = iota([tq, 1], 0);
+    const position = offset ? add(reshape(offset, [-1, 1, 1, 1, 1]), query) : add(query, tk - tq);
+    conditions.push(less(key, add(position, 1)));
+    const window = attrs.window as number;
+    if (window > 0) conditions.push(less(sub(position, window), key));
+  }
+  if (keyMask) conditions.push(reshape(cast(keyMask, 'bool'), [-1, 1, 1, 1, tk]));
+  return conditions.length ? conditions.reduce(and) : undefined;
+}
+
+function decompose(inputs: readonly Tensor[], attrs: Attrs): Tensor[] {
+  const [q, k, v] = inputs as [Tensor, Tensor, Tensor];
+  const [b, h, tq, d] = q.shape as [number, number, number, number];
+  const [, kvHeads, tk] = k.shape as [number, number, number, number];
+  const group = h / kvHeads;
+  const grouped = [b, kvHeads, group, tq, tk];
+  // The heads that share keys are more rows of one product: keys and values are never repeated.
+  const products = matmul(reshape(q, [b, kvHeads, group * tq, d]), transpose(k));
+  const scores = mul(reshape(products, grouped), attrs.scale as number);
+  const visible = visibility(inputs, attrs);
+  const masked = visible ? where(visible, scores, hiddenScore) : scores;
+  const greatest = detach(max(masked, [-1], { keepDims: true }));
+  const raw = exp(sub(masked, greatest));
+  const weights = visible ? where(visible, raw, 0) : raw;
+  const total = maximum(sum(weights, [-1], { keepDims: true }), leastSum);
+  const mixed = matmul(reshape(weights, [b, kvHeads, group * tq, tk]), v);
+  return [
+    reshape(div(reshape(mixed, [b, kvHeads, group, tq, d]), total), q.shape),
+    reshape(add(log(total), greatest), [b, h, tq]),
+  ];
+}
+
+/** Outputs: the mixed values [b, h, tq, d], and the log-sum-exp of each query's scores [b, h, tq] for the gradient. */
+export const attentionOp: Op = defineOp({
+  name: 'attention',
+  infer: ([q]) => [q!, { shape: q!.shape.slice(0, 3), dtype: q!.dtype }],
+  decompose,
+  vjp: ({ inputs, outputs, cotangents: [dOut, dLse], attrs, needs }) => {
+    const wrt = [0, 1, 2].filter((i) => needs[i]);
+    const targets = wrt.map((i) => inputs[i]!);
+    const grads =
+      dOut && !dLse
+        ? applyOp(attentionGradientOp, [...inputs, ...outputs, dOut], { ...attrs, wrt })
+        : backpropagate(decompose(inputs, attrs), [dOut, dLse], targets);
+    return inputs.map((_, i) => (needs[i] ? grads[wrt.indexOf(i)] : undefined));
+  },
+});
+
+/**
+ * Inputs: those of {@link attentionOp}, its two outputs, and the cotangent of the first; outputs: the gradients
+ * of those of q, k and v that `attrs.wrt` names (0, 1, 2).
+ */
+export const attentionGradientOp: Op = defineOp({
+  name: 'attentionGradient',
+  infer: (inputs, attrs) => (attrs.wrt as readonly number[]).map((i) => inputs[i]!),
+  decompose: (inputs, attrs) => {
+    const primal = inputs.slice(0, -3);
+    const targets = (attrs.wrt as readonly number[]).map((i) => primal[i]!);
+    return backpropagate(decompose(primal, attrs), [inputs.at(-1), undefined], targets);
+  },
+});
+
+export interface AttentionOptions {
+  /** Factor of the scores. Default 1 / sqrt(d). */
+  readonly scale?: number;
+  /** Whether query i sees only the keys up to its own position, offset + i. Default false. */
+  readonly causal?: boolean;
+  /** With `causal`: how many keys a query sees, its own included. Default: all before it. */
+  readonly window?: number;
+  /** Position of the first query among the keys: i32 `[]` or `[b]`, data. Default tk - tq. */
+  readonly offset?: Tensor;
+  /** Which keys may be seen by any query: i32 `[b, tk]`, 0 = hidden (padding). Default: all. */
+  readonly keyMask?: Tensor;
+}
+
+/**
+ * softmax(scale q kᵀ) v for each head (Vaswani et al., 2017), with grouped queries (Ainslie et al., 2023):
+ * q `[b, h, tq, d]`, k and v `[b, kvHeads, tk, d]` with h a multiple of kvHeads -> `[b, h, tq, d]`; query head i
+ * uses the keys of head floor(i kvHeads / h). A query that sees no key gives zeros.
+ * @throws ShapeError where the shapes do not fit, or `window` is given without `causal`.
+ */
+export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  const { causal = false, window = 0, offset, keyMask } = options;
+  const [b, h, , d] = q.shape;
+  const [, kvHeads, tk] = k.shape;
+  const shapes = [q.shape, k.shape, v.shape];
+  if (q.rank !== 4 || !sameShape(k.shape, [b!, kvHeads!, tk!, d!]) || !sameShape(k.shape, v.shape))
+    throw new ShapeError(
+      'attention',
+      shapes,
+      'needs q [b, h, tq, d] and k and v [b, kvHeads, tk, d] of one b and d',
+    );
+  if (h! % kvHeads! !== 0)
+    throw new ShapeError('attention', shapes, `${h} query heads are no multiple of ${kvHeads} key heads`);
+  if (window < 0 || (window > 0 && !causal))
+    throw new ShapeError('attention', shapes, `a window (${window}) is positive and needs causal: true`);
+  if (offset && (offset.dtype !== 'i32' || !(offset.size === 1 || sameShape(offset.shape, [b!]))))
+    throw new ShapeError('attention', [...shapes, offset.shape], 'needs an i32 offset [] or [b]');
+  if (keyMask && (keyMask.dtype !== 'i32' || !sameShape(keyMask.shape, [b!, tk!])))
+    throw new ShapeError('attention', [...shapes, keyMask.shape], 'needs an i32 keyMask [b, tk]');
+  const attrs = {
+    scale: options.scale ?? 1 / Math.sqrt(d!),
+    causal,
+    window,
+    hasOffset: offset !== undefined,
+    hasKeyMask: keyMask !== undefined,
+  };
+  const optional = [offset, keyMask].filter((t) => t !== undefined);
+  return applyOp(attentionOp, [q, k, v, ...optional], attrs)[0]!;
+}

@@ -1,0 +1,91 @@
+import {
+  type Attrs,
+  add,
+  and,
+  applyOp,
+  defineOp,
+  detach,
+  equal,
+  exp,
+  iota,
+  less,
+  log,
+  max,
+  mul,
+  not,
+  type Op,
+  reshape,
+  ShapeError,
+  sub,
+  sum,
+  type Tensor,
+  where,
+} from '@graftjs/tensor';
+
+/** Rows that count: a label that names a class and is not the ignored one. bool [n]. */
+const counted = (logits: Tensor, labels: Tensor, attrs: Attrs): Tensor =>
+  and(
+    and(not(less(labels, 0)), less(labels, logits.shape[1]!)),
+    not(equal(labels, attrs.ignoreIndex as number)),
+  );
+
+/** Where the label stands in each row. bool [n, v]. */
+const atLabel = (logits: Tensor, labels: Tensor): Tensor =>
+  equal(iota([1, logits.shape[1]!]), reshape(labels, [-1, 1]));
+
+const column = (x: Tensor): Tensor => reshape(x, [-1, 1]);
+
+/** Outputs: the losses [n], and the log-sum-exp of each row [n] for the gradient. */
+export const crossEntropyOp: Op = defineOp({
+  name: 'crossEntropy',
+  infer: ([logits]) => {
+    const perRow = { shape: [logits!.shape[0]!], dtype: logits!.dtype };
+    return [perRow, perRow];
+  },
+  decompose: ([logits, labels], attrs) => {
+    const greatest = detach(max(logits!, [1], { keepDims: true }));
+    const normalizer = add(
+      log(sum(exp(sub(logits!, greatest)), [1])),
+      reshape(greatest, [logits!.shape[0]!]),
+    );
+    const picked = sum(where(atLabel(logits!, labels!), logits!, 0), [1]);
+    return [where(counted(logits!, labels!, attrs), sub(normalizer, picked), 0), normalizer];
+  },
+  vjp: ({ inputs: [logits, labels], outputs: [, normalizer], cotangents: [dLoss, dNormalizer], attrs }) => {
+    const parts: Tensor[] = [];
+    if (dLoss) parts.push(applyOp(crossEntropyGradientOp, [logits!, labels!, normalizer!, dLoss], attrs)[0]!);
+    if (dNormalizer) parts.push(mul(exp(sub(logits!, column(normalizer!))), column(dNormalizer)));
+    return [parts.reduce(add), undefined];
+  },
+});
+
+/** Inputs logits, labels, log-sum-exp, dLoss; output (softmax - onehot) dLoss, exactly 0 in rows that do not count. */
+export const crossEntropyGradientOp: Op = defineOp({
+  name: 'crossEntropyGradient',
+  infer: ([logits]) => [logits!],
+  decompose: ([logits, labels, normalizer, dLoss], attrs) => {
+    const p = exp(sub(logits!, column(normalizer!)));
+    const slope = where(atLabel(logits!, labels!), sub(p, 1), p);
+    return [where(column(counted(logits!, labels!, attrs)), mul(slope, column(dLoss!)), 0)];
+  },
+});
+
+export interface CrossEntropyOptions {
+  /** Rows with this label have loss and gradient 0. Default -100. */
+  readonly ignoreIndex?: number;
+}
+
+/**
+ * -log softmax(logits)[label] of each row: logits `[n, v]`, labels i32 `[n]` -> `[n]`. Not averaged: divide the
+ * sum by the number of rows that count. A label outside [0, v) is ignored as `ignoreIndex` is.
+ * @throws ShapeError where the labels are not i32, one for each row.
+ */
+export function crossEntropy(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  if (logits.rank !== 2 || labels.rank !== 1 || labels.shape[0] !== logits.shape[0] || labels.dtype !== 'i32')
+    throw new ShapeError(
+      'crossEntropy',
+      [logits.shape, labels.shape],
+      `needs logits [n, v] and i32 labels [n], got labels of ${labels.dtype}`,
+    );
+  return applyOp(crossEntropyOp, [logits, labels], { ignoreIndex: options.ignoreIndex ?? -100 })[0]!;
+}

@@ -1,0 +1,46 @@
+import {
+  add,
+  applyOp,
+  defineGradientOp,
+  defineOp,
+  mean,
+  mul,
+  type Op,
+  rsqrt,
+  ShapeError,
+  type Tensor,
+} from '@graftjs/tensor';
+
+export const rmsNormOp: Op = defineOp({
+  name: 'rmsNorm',
+  infer: ([x]) => [x!],
+  decompose: ([x, weight], attrs) => {
+    const scale = rsqrt(add(mean(mul(x!, x!), [-1], { keepDims: true }), attrs.eps as number));
+    return [mul(mul(x!, scale), weight!)];
+  },
+  // One application for each input: that of `x` has a kernel, and a frozen weight asks for no other.
+  vjp: ({ inputs, cotangents: [dy], attrs, needs }) =>
+    needs.map((needed, i) =>
+      needed
+        ? applyOp(rmsNormGradientOp, [...inputs, dy!], { ...attrs, wrt: [i], outputs: 1 })[0]
+        : undefined,
+    ),
+});
+
+/** Inputs x, weight, dy; the gradient of x or of the weight, as `attrs.wrt` says. */
+export const rmsNormGradientOp: Op = defineGradientOp(rmsNormOp);
+
+export interface RmsNormOptions {
+  /** Added to the mean square; as the model's configuration says. */
+  readonly eps: number;
+}
+
+/**
+ * x / sqrt(mean(x²) + eps) * weight over the last axis (Zhang and Sennrich, 2019): x `[..., d]`, weight `[d]`.
+ * @throws ShapeError where the weight is not as long as the last axis.
+ */
+export function rmsNorm(x: Tensor, weight: Tensor, options: RmsNormOptions): Tensor {
+  if (weight.rank !== 1 || x.shape.at(-1) !== weight.shape[0])
+    throw new ShapeError('rmsNorm', [x.shape, weight.shape], 'the weight must be as long as the last axis');
+  return applyOp(rmsNormOp, [x, weight], { eps: options.eps })[0]!;
+}
