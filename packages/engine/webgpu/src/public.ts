@@ -1,0 +1,15 @@
+export type { BufferSlice } from './bind-group.ts';
+export type { BufferStore, GpuBuffer } from './buffers.ts';
+export {
+  DeviceClosedError,
+  DeviceLostError,
+  LimitError,
+  NoAdapterError,
+  OutOfMemoryError,
+  ShaderError,
+  ValidationError,
+} from './errors.ts';
+export { Gpu, type GpuStats, type Submission } from './gpu.ts';
+export type { KernelLayout } from './pipelines.ts';
+export { type PassTime, PassTimer } from './timestamps.ts';
+export type { AdjustableLimits, DeviceTraits, GpuOptions } from './traits.ts';
