@@ -1,0 +1,191 @@
+/**
+ * Numbers of a weights file to and from float32. Widening (f16, bf16, f8 to f32) is exact; narrowing
+ * rounds to nearest, ties to even, as PyTorch does. Bytes are little-endian, as the format says and as
+ * every machine with WebGPU is.
+ */
+import type { Dtype } from './dtypes.ts';
+
+/** The dtypes that `toFloat32` reads. */
+export const NUMERIC_DTYPES: readonly Dtype[] = [
+  'F32',
+  'F16',
+  'BF16',
+  'F64',
+  'F8_E4M3',
+  'F8_E5M2',
+  'I8',
+  'U8',
+  'I16',
+  'U16',
+  'I32',
+  'U32',
+  'I64',
+  'U64',
+  'BOOL',
+];
+
+/**
+ * The numbers in `bytes` as float32; undefined for a dtype outside `NUMERIC_DTYPES`. F32, F16, BF16, F8,
+ * 8- and 16-bit integers and BOOL are exact; wider ones round to the nearest float32. F32 shares the
+ * memory of `bytes` where that is aligned.
+ */
+export function toFloat32(dtype: Dtype, bytes: Uint8Array): Float32Array | undefined {
+  switch (dtype) {
+    case 'F32':
+      return new Float32Array(...aligned(bytes, 4));
+    case 'F16':
+      return widen(new Uint16Array(...aligned(bytes, 2)), f16Bits);
+    case 'BF16':
+      return widen(new Uint16Array(...aligned(bytes, 2)), (half) => half << 16);
+    case 'F8_E4M3':
+      return lookUp(bytes, table(f8e4m3));
+    case 'F8_E5M2':
+      // E5M2 is the upper byte of an f16.
+      return lookUp(
+        bytes,
+        table((byte) => f16ToNumber(byte << 8)),
+      );
+    case 'F64':
+      return Float32Array.from(new Float64Array(...aligned(bytes, 8)));
+    case 'I8':
+      return Float32Array.from(new Int8Array(...aligned(bytes, 1)));
+    case 'U8':
+      return Float32Array.from(bytes);
+    case 'BOOL':
+      return Float32Array.from(bytes, (byte) => (byte === 0 ? 0 : 1));
+    case 'I16':
+      return Float32Array.from(new Int16Array(...aligned(bytes, 2)));
+    case 'U16':
+      return Float32Array.from(new Uint16Array(...aligned(bytes, 2)));
+    case 'I32':
+      return Float32Array.from(new Int32Array(...aligned(bytes, 4)));
+    case 'U32':
+      return Float32Array.from(new Uint32Array(...aligned(bytes, 4)));
+    case 'I64':
+      return fromBigInts(new BigInt64Array(...aligned(bytes, 8)));
+    case 'U64':
+      return fromBigInts(new BigUint64Array(...aligned(bytes, 8)));
+    default:
+      return undefined;
+  }
+}
+
+/** The bytes of `values` in a narrower float dtype, rounded to nearest even; F32 shares memory. */
+export function fromFloat32(dtype: 'F32' | 'F16' | 'BF16', values: Float32Array): Uint8Array {
+  switch (dtype) {
+    case 'F32':
+      return bytesOf(values);
+    case 'F16':
+      return bytesOf(narrow(values, bitsToF16));
+    case 'BF16':
+      return bytesOf(narrow(values, bitsToBf16));
+    default:
+      return dtype satisfies never;
+  }
+}
+
+/** The memory of a typed array as bytes, shared. */
+export function bytesOf(view: ArrayBufferView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+function aligned(bytes: Uint8Array, size: number): [ArrayBufferLike, number, number] {
+  const copy = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  return [copy.buffer, copy.byteOffset, Math.floor(copy.byteLength / size)];
+}
+
+function widen(halves: Uint16Array, toBits: (half: number) => number): Float32Array {
+  const bits = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) bits[i] = toBits(halves[i]!);
+  return new Float32Array(bits.buffer);
+}
+
+function narrow(values: Float32Array, toHalf: (bits: number) => number): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) halves[i] = toHalf(bits[i]!);
+  return halves;
+}
+
+/** f16 bits to f32 bits. */
+function f16Bits(half: number): number {
+  const sign = (half & 0x8000) << 16;
+  const exponent = (half >> 10) & 0x1f;
+  let fraction = half & 0x3ff;
+  if (exponent === 0x1f) return sign | 0x7f800000 | (fraction << 13);
+  if (exponent !== 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
+  if (fraction === 0) return sign;
+  // A subnormal f16 is a normal f32: shift until the leading one is in front of the fraction.
+  let shift = 0;
+  while ((fraction & 0x400) === 0) {
+    fraction <<= 1;
+    shift++;
+  }
+  return sign | ((113 - shift) << 23) | ((fraction & 0x3ff) << 13);
+}
+
+/** f32 bits to f16 bits. */
+function bitsToF16(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  // 65520 and above round to infinity.
+  if (magnitude >= 0x477ff000) return sign | 0x7c00;
+  if (magnitude >= 0x38800000) {
+    const odd = (magnitude >> 13) & 1;
+    return sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13);
+  }
+  // Up to 2^-25 everything rounds to zero, also the tie.
+  if (magnitude <= 0x33000000) return sign;
+  const shift = 126 - (magnitude >> 23);
+  const fraction = (magnitude & 0x7fffff) | 0x800000;
+  const half = fraction >> shift;
+  const rest = fraction & ((1 << shift) - 1);
+  const tie = 1 << (shift - 1);
+  return sign | (half + (rest > tie || (rest === tie && (half & 1) === 1) ? 1 : 0));
+}
+
+/** f32 bits to bf16 bits. */
+function bitsToBf16(bits: number): number {
+  if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fc0;
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+function table(value: (byte: number) => number): Float32Array {
+  return Float32Array.from({ length: 256 }, (_, byte) => value(byte));
+}
+
+function lookUp(bytes: Uint8Array, values: Float32Array): Float32Array {
+  const result = new Float32Array(bytes.length);
+  for (let i = 0; i < bytes.length; i++) result[i] = values[bytes[i]!]!;
+  return result;
+}
+
+/** OCP E4M3: bias 7, no infinities, S1111111 is NaN. */
+function f8e4m3(byte: number): number {
+  const sign = byte & 0x80 ? -1 : 1;
+  const exponent = (byte >> 3) & 0xf;
+  const fraction = byte & 7;
+  if (exponent === 0xf && fraction === 7) return Number.NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -9 : sign * (8 + fraction) * 2 ** (exponent - 10);
+}
+
+function f16ToNumber(half: number): number {
+  return new Float32Array(Uint32Array.of(f16Bits(half)).buffer)[0]!;
+}
+
+/** By way of the sign and two halves, so that each 64-bit integer is rounded once. */
+function fromBigInts(values: BigInt64Array | BigUint64Array): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) result[i] = roundToFloat32(values[i]!);
+  return result;
+}
+
+/** Rounding to a double first and then to a float can be off by one; sticky bits below prevent it. */
+function roundToFloat32(value: bigint): number {
+  const magnitude = value < 0n ? -value : value;
+  if (magnitude < 1n << 53n) return Number(value);
+  const low = magnitude & 0x7ffn;
+  const sticky = ((magnitude >> 11n) << 11n) | (low === 0n ? 0n : 1n << 11n);
+  return Number(value < 0n ? -sticky : sticky);
+}
