@@ -1,0 +1,100 @@
+import type { KernelTraits } from '@graftjs/tensor';
+import { accessOf, linesOf } from './access.ts';
+import type { Form } from './frame.ts';
+import { PLAIN_EXTENTS, plainForm } from './plain.ts';
+import { batchSize, type MatmulProblem } from './problem.ts';
+import { type SubgroupTile, subgroupExtents, subgroupForm } from './subgroup.ts';
+import { type SharedTile, tileInvocations, tileStorageBytes } from './tile.ts';
+
+interface SplitK {
+  /** Parts that the inner axis is cut into; 1 leaves it whole. */
+  readonly parts: number;
+}
+
+/** Which kernel family computes a product, and its tile. */
+export type MatmulConfig =
+  | (SplitK & SubgroupTile & { readonly family: 'subgroup'; readonly size: number })
+  | (SplitK & SharedTile & { readonly family: 'tile' })
+  | (SplitK & { readonly family: 'plain' });
+
+const TILES: readonly SharedTile[] = [
+  { rows: 64, columns: 64, inner: 16, threadRows: 8, threadColumns: 8 },
+  { rows: 64, columns: 64, inner: 32, threadRows: 4, threadColumns: 4 },
+  { rows: 32, columns: 32, inner: 16, threadRows: 4, threadColumns: 4 },
+  { rows: 8, columns: 128, inner: 16, threadRows: 4, threadColumns: 4 },
+  { rows: 128, columns: 8, inner: 16, threadRows: 4, threadColumns: 4 },
+];
+
+/** Rows and columns of the result that a workgroup computes. */
+export function configExtents(config: MatmulConfig): { readonly rows: number; readonly columns: number } {
+  if (config.family === 'subgroup') return subgroupExtents(config, config.size);
+  return config.family === 'tile' ? config : PLAIN_EXTENTS;
+}
+
+/** How the configuration's kernel reads and writes this problem. */
+export function configForm(problem: MatmulProblem, config: MatmulConfig): Form {
+  const form: Form = {
+    a: accessOf(linesOf(problem, 'a')),
+    b: accessOf(linesOf(problem, 'b')),
+    vectorStore: problem.n % 4 === 0,
+  };
+  if (config.family === 'subgroup') return subgroupForm(form, config, config.size);
+  return config.family === 'plain' ? plainForm(form) : form;
+}
+
+/**
+ * Every configuration that may compute the problem on such a device. The first is the default choice; the
+ * others are what a tuner may try.
+ */
+export function matmulConfigs(problem: MatmulProblem, traits: KernelTraits): MatmulConfig[] {
+  const all = [...subgroupConfigs(traits), ...tileConfigs(traits), { family: 'plain', parts: 1 } as const];
+  const first = defaultConfig(problem, traits, all);
+  const configs = [first, ...all.filter((config) => config !== first)];
+  return configs.flatMap((config) => {
+    const split = withParts(problem, config, traits);
+    return split.parts === 1 ? [config] : config === first ? [split, config] : [config, split];
+  });
+}
+
+function subgroupConfigs({ subgroupSize: size, maxInvocations }: KernelTraits): MatmulConfig[] {
+  if (size < 4 || size > Math.min(64, maxInvocations)) return [];
+  return (['columns', 'rows'] as const).flatMap((lanes) =>
+    [16, 8].map((across) => ({ family: 'subgroup', lanes, across, size, parts: 1 }) as const),
+  );
+}
+
+const tileConfigs = (traits: KernelTraits): MatmulConfig[] =>
+  TILES.filter(
+    (tile) =>
+      tileInvocations(tile) <= traits.maxInvocations && tileStorageBytes(tile) <= traits.maxWorkgroupStorage,
+  ).map((tile) => ({ family: 'tile', ...tile, parts: 1 }));
+
+function defaultConfig(problem: MatmulProblem, traits: KernelTraits, all: MatmulConfig[]): MatmulConfig {
+  const { m, n } = problem;
+  const find = (wanted: (config: MatmulConfig) => boolean): MatmulConfig =>
+    all.find(wanted) ?? all.find((config) => config.family === 'plain')!;
+  if (traits.isCpu) {
+    // The broadcast operand's lines are the short side, so that no lane is idle.
+    const lanes = n < 4 * traits.subgroupSize && n < m ? 'rows' : 'columns';
+    const across = (lanes === 'rows' ? n : m) > 8 ? 16 : 8;
+    return find((c) => c.family === 'subgroup' && c.lanes === lanes && c.across === across);
+  }
+  const fits = (config: MatmulConfig, rows: number, columns: number): boolean =>
+    config.family === 'tile' && config.rows === rows && config.columns === columns;
+  if (m <= 8) return find((c) => fits(c, 8, 128));
+  if (n <= 8) return find((c) => fits(c, 128, 8));
+  const large = Math.ceil(m / 64) * Math.ceil(n / 64) * batchSize(problem) >= 128;
+  return find((c) => (large ? fits(c, 64, 64) : fits(c, 32, 32)));
+}
+
+/** The shortest part worth a dispatch's partial results. */
+const SHORTEST_PART = 128;
+
+/** Splits the inner axis where there are too few tiles to occupy the device and enough terms to share out. */
+function withParts(problem: MatmulProblem, config: MatmulConfig, traits: KernelTraits): MatmulConfig {
+  const { rows, columns } = configExtents(config);
+  const tiles = Math.ceil(problem.m / rows) * Math.ceil(problem.n / columns) * batchSize(problem);
+  const wanted = Math.ceil((traits.isCpu ? 8 : 128) / tiles);
+  const parts = Math.min(wanted, Math.floor(problem.k / SHORTEST_PART), 64);
+  return parts >= 2 ? { ...config, parts } : config;
+}

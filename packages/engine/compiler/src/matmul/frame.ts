@@ -1,0 +1,121 @@
+import { type Access, elementType, type Lines, linesOf, loadWidth } from './access.ts';
+import { batchSize, type MatmulEpilogue, type MatmulProblem } from './problem.ts';
+
+/**
+ * What every family shares: bindings, uniform block, which tile of which slice a workgroup computes, and the
+ * store. Shapes and strides are parameters, so that one text serves every shape of its form.
+ */
+export interface Form {
+  readonly a: Access;
+  readonly b: Access;
+  /** Results are stored four at a time (the rows' length is a multiple of 4). */
+  readonly vectorStore: boolean;
+}
+
+export const formLabel = (form: Form): string =>
+  `${form.a}.${form.b}.${form.vectorStore ? 'store4' : 'store1'}`;
+
+const identity: MatmulEpilogue = {
+  declarations: '',
+  extraBindings: 0,
+  functions: `fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32> { return value; }
+fn epilogue1(value: f32, index: u32) -> f32 { return value; }`,
+};
+
+const PARAMS = [
+  ...['m', 'n', 'k', 'kPart', 'tilesM', 'batch1', 'batches', 'slices'],
+  ...['aOffset', 'aBatch0', 'aBatch1', 'aLine', 'aInner'],
+  ...['bOffset', 'bBatch0', 'bBatch1', 'bLine', 'bInner'],
+] as const;
+
+/** Declarations of bindings, uniform block and epilogue. */
+export function header(form: Form, epilogue: MatmulEpilogue = identity): string {
+  return `struct MmParams { ${PARAMS.map((p) => `${p}: u32`).join(', ')} }
+@group(0) @binding(0) var<storage, read_write> a: array<${elementType(form.a)}>;
+@group(0) @binding(1) var<storage, read_write> b: array<${elementType(form.b)}>;
+@group(0) @binding(2) var<storage, read_write> c: array<${form.vectorStore ? 'vec4<f32>' : 'f32'}>;
+${epilogue.declarations}
+@group(0) @binding(${3 + epilogue.extraBindings}) var<uniform> mm: MmParams;
+${epilogue.functions}
+${storeFunction(form)}`;
+}
+
+/** `mmStore(base, row, column, value)`: four neighbours of a row, those inside the result. */
+function storeFunction(form: Form): string {
+  const body = form.vectorStore
+    ? `  if (row < mm.m && column < mm.n) { c[index >> 2u] = epilogue4(value, index); }`
+    : `  if (row >= mm.m) { return; }
+  for (var i = 0u; i < min(4u, max(mm.n, column) - column); i++) {
+    c[index + i] = epilogue1(value[i], index + i);
+  }`;
+  return `fn mmStore(base: u32, row: u32, column: u32, value: vec4<f32>) {
+  let index = base + row * mm.n + column;
+${body}
+}`;
+}
+
+/** The first lines of `main`: `tileM`, `tileN`, operand bases, the inner range and where the slice is stored. */
+export const PROLOGUE = `  let flat = group.y + group.z * groups.y;
+  let slice = flat / mm.tilesM;
+  if (slice >= mm.slices) { return; }
+  let tileM = flat % mm.tilesM;
+  let tileN = group.x;
+  let z0 = (slice % mm.batches) / mm.batch1;
+  let z1 = slice % mm.batch1;
+  let aBase = mm.aOffset + z0 * mm.aBatch0 + z1 * mm.aBatch1;
+  let bBase = mm.bOffset + z0 * mm.bBatch0 + z1 * mm.bBatch1;
+  let cBase = slice * mm.m * mm.n;
+  let start = (slice / mm.batches) * mm.kPart;
+  let end = min(mm.k, start + mm.kPart);`;
+
+export const BUILTINS = '@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>';
+
+/** Inner extent of each part; a multiple of 4, so that no vec4 belongs to two parts. */
+export const partExtent = (k: number, parts: number): number =>
+  parts === 1 ? k : Math.ceil(k / parts / 4) * 4;
+
+/** The uniform block. */
+export function packParams(
+  problem: MatmulProblem,
+  form: Form,
+  tile: { readonly rows: number },
+  parts: number,
+): Uint32Array<ArrayBuffer> {
+  const operand = (lines: Lines, access: Access): number[] => {
+    const width = loadWidth(access);
+    return [
+      lines.offset / width,
+      lines.batch[0] / width,
+      lines.batch[1] / width,
+      access === 'line4' || lines.extent === 1 ? 0 : lines.lineStride / width,
+      access === 'inner4' || lines.inner === 1 ? 0 : lines.innerStride / width,
+    ];
+  };
+  const batches = batchSize(problem);
+  const words = [
+    ...[problem.m, problem.n, problem.k, partExtent(problem.k, parts)],
+    ...[Math.ceil(problem.m / tile.rows), problem.batch[1], batches, batches * parts],
+    ...operand(linesOf(problem, 'a'), form.a),
+    ...operand(linesOf(problem, 'b'), form.b),
+  ];
+  const params = new Uint32Array(Math.ceil(PARAMS.length / 4) * 4);
+  params.set(words);
+  return params;
+}
+
+/** The grid: columns of tiles, then rows of tiles and slices, folded into two axes. */
+export function gridOf(
+  problem: MatmulProblem,
+  tile: { readonly rows: number; readonly columns: number },
+  parts: number,
+  limit: number,
+): readonly [number, number, number] {
+  const x = Math.ceil(problem.n / tile.columns);
+  const flat = Math.ceil(problem.m / tile.rows) * batchSize(problem) * parts;
+  const z = Math.max(1, Math.ceil(flat / limit));
+  if (x > limit || z > limit)
+    throw new RangeError(
+      `matmul ${problem.m}x${problem.k}x${problem.n}, batch ${problem.batch.join('x')}: needs a grid of ${x} x ${flat} workgroups, the device allows ${limit} along an axis; compute it in smaller pieces`,
+    );
+  return [x, Math.ceil(flat / z), z];
+}

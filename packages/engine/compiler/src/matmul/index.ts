@@ -1,0 +1,9 @@
+export { type MatmulConfig, matmulConfigs } from './config.ts';
+export { configLabel, type MatmulOptions, matmulKernel } from './matmul-kernel.ts';
+export type {
+  MatmulDispatch,
+  MatmulEpilogue,
+  MatmulKernel,
+  MatmulOperand,
+  MatmulProblem,
+} from './problem.ts';

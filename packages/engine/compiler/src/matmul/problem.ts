@@ -1,0 +1,62 @@
+/**
+ * An operand read in place: element (z0, z1, row, column) lies at
+ * `offset + z0 * batch[0] + z1 * batch[1] + row * rowStride + column * colStride`, counted in elements.
+ * A batch stride of 0 repeats the operand (grouped queries share keys and values).
+ */
+export interface MatmulOperand {
+  readonly offset: number;
+  readonly batch: readonly [number, number];
+  readonly rowStride: number;
+  readonly colStride: number;
+}
+
+/** `c[z0, z1, m, n] = sum over k of a[z0, z1, m, k] * b[z0, z1, k, n]`; the result is contiguous. */
+export interface MatmulProblem {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Extents of z0 and z1; `[1, 1]` where the product is not batched. */
+  readonly batch: readonly [number, number];
+  readonly a: MatmulOperand;
+  readonly b: MatmulOperand;
+}
+
+/**
+ * What happens to each result before it is stored. The kernels own the names `a`, `b`, `c`, `main` and those
+ * that begin with `mm`; everything else at module scope is the epilogue's.
+ */
+export interface MatmulEpilogue {
+  /** Declarations of the extra bindings, from binding 3 on, and helper functions. */
+  readonly declarations: string;
+  readonly extraBindings: number;
+  /**
+   * `fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32>` and `fn epilogue1(value: f32, index: u32) -> f32`.
+   * `index` counts elements of the result; that of `epilogue4` is a multiple of 4 and the four lie in one row.
+   */
+  readonly functions: string;
+}
+
+/** One dispatch: text, uniform block and grid. */
+export interface MatmulDispatch {
+  readonly label: string;
+  readonly wgsl: string;
+  readonly params: Uint32Array<ArrayBuffer>;
+  readonly workgroups: readonly [number, number, number];
+  readonly flops: number;
+}
+
+/**
+ * The product's dispatch: bindings `a`, `b`, `c`, the epilogue's extras, the uniform block; all storage is
+ * read_write. Where K is split, `c` of this dispatch is the scratch and `splitK.reduce` must follow it.
+ */
+export interface MatmulKernel extends MatmulDispatch {
+  readonly splitK?: {
+    readonly parts: number;
+    /** f32 elements of scratch. */
+    readonly scratch: number;
+    /** Bindings: scratch, `c`, the epilogue's extras (from 2 on), the uniform block. */
+    readonly reduce: MatmulDispatch;
+  };
+}
+
+export const batchSize = (problem: MatmulProblem): number => problem.batch[0] * problem.batch[1];
