@@ -22,7 +22,7 @@ export function findAdapter(env = process.env) {
   const { code, stdout, stderr } = read(process.execPath, ['--input-type=module', '-e', probe], { env });
   const line = stdout.split('\n').find((text) => text.startsWith('{'));
   if (!line) {
-    const reason = stderr.trim().split('\n').slice(-3).join(' ').slice(0, 400);
+    const reason = stderr.trim().split('\n')[0]?.slice(0, 200);
     return { name: undefined, reason: reason || (code ? `exit code ${code}` : 'no adapter') };
   }
   const info = JSON.parse(line);

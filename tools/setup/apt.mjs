@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { read, run, say } from './process.mjs';
+import { read, say } from './process.mjs';
 
 /** `{ id, codename }` of a Linux distribution from /etc/os-release, or undefined elsewhere. */
 export function distribution() {
@@ -24,10 +24,12 @@ export function canInstall() {
   return process.platform === 'linux' && hasCommand('apt-get', '--version') && rootPrefix() !== undefined;
 }
 
-async function asRoot(command, ...args) {
-  const prefix = [...rootPrefix(), 'env', 'DEBIAN_FRONTEND=noninteractive'];
-  const [first, ...rest] = [...prefix, command, ...args];
-  return run(first, rest, { quiet: true });
+/** Runs a command as root; what it printed is shown where it failed and `mayFail` is not set. */
+function asRoot(command, args, { mayFail = false } = {}) {
+  const [first, ...rest] = [...rootPrefix(), 'env', 'DEBIAN_FRONTEND=noninteractive', command, ...args];
+  const { code, stdout, stderr } = read(first, rest, { timeout: 20 * 60_000 });
+  if (code !== 0 && !mayFail) say(`${command} failed:\n${stdout}${stderr}`.trimEnd());
+  return code === 0;
 }
 
 /** The machine's apt sources: `[{ name, text }]`. */
@@ -74,7 +76,7 @@ export function backportsSource(codename, from = sources()) {
 }
 
 /** Adds the backports of `codename` to apt's sources, unless they are there. False where impossible. */
-export async function addBackports(codename) {
+export function addBackports(codename) {
   const suite = new RegExp(`(^|\\s)${codename}-backports(\\s|$)`, 'm');
   if (sources().some(({ text }) => suite.test(withoutComments(text)))) return true;
   const source = backportsSource(codename);
@@ -82,7 +84,7 @@ export async function addBackports(codename) {
   const staged = join(mkdtempSync(join(tmpdir(), 'graft-apt-')), source.name);
   writeFileSync(staged, source.text);
   say(`adding the apt source /etc/apt/sources.list.d/${source.name}`);
-  return (await asRoot('install', '-m', '644', staged, `/etc/apt/sources.list.d/${source.name}`)) === 0;
+  return asRoot('install', ['-m', '644', staged, `/etc/apt/sources.list.d/${source.name}`]);
 }
 
 /**
@@ -92,25 +94,18 @@ export async function addBackports(codename) {
  * @param {string[]} packages
  * @param {string} [release] apt's `-t`
  */
-export async function install(packages, release) {
+export function install(packages, release) {
   const codename = distribution()?.codename ?? '';
   const folder = mkdtempSync(join(tmpdir(), 'graft-apt-'));
   for (const { name, text } of sources()) {
     if (isSuite(codename).test(withoutComments(text))) writeFileSync(join(folder, name), text);
   }
-  const options = ['-q', '-o', 'Acquire::Retries=2', '-o', 'DPkg::Lock::Timeout=300'];
+  const options = ['-qq', '-o', 'Acquire::Retries=2', '-o', 'DPkg::Lock::Timeout=300'];
   const lists = ['-o', 'Dir::Etc::sourcelist=/dev/null', '-o', `Dir::Etc::sourceparts=${folder}`];
-  await asRoot('apt-get', ...options, ...lists, '-o', 'APT::Get::List-Cleanup=0', 'update');
-  const target = release ? ['-t', release] : [];
-  const code = await asRoot(
-    'apt-get',
-    ...options,
-    'install',
-    '-y',
-    '--no-install-recommends',
-    ...target,
-    ...packages,
-  );
+  const update = [...options, ...lists, '-o', 'APT::Get::List-Cleanup=0', 'update'];
+  // A failed refresh is no failure yet: the lists that are here may do.
+  asRoot('apt-get', update, { mayFail: true });
   rmSync(folder, { recursive: true, force: true });
-  return code === 0;
+  const target = release ? ['-t', release] : [];
+  return asRoot('apt-get', [...options, 'install', '-y', '--no-install-recommends', ...target, ...packages]);
 }

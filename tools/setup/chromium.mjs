@@ -82,7 +82,7 @@ export async function provideChromium(env = process.env) {
   let path = findChromium(env);
   if (!path && distribution()?.id === 'debian' && canInstall()) {
     say('no Chromium; installing chromium');
-    await install(['chromium', 'fonts-liberation']);
+    install(['chromium', 'fonts-liberation']);
     path = findChromium(env);
   }
   if (!path && available()) {

@@ -23,6 +23,6 @@ export async function provideDependencies() {
   const reason = staleness();
   if (!reason) return;
   say(`installing dependencies (${reason})`);
-  const code = await run('npm', ['ci', '--no-audit', '--no-fund'], { quiet: true });
+  const code = await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { quiet: true });
   if (code !== 0) throw new Error('npm ci failed; its message above says why');
 }

@@ -18,11 +18,11 @@ export function advice({ id, codename } = distribution() ?? {}) {
 }
 
 /** Installs lavapipe, Mesa's Vulkan driver for the CPU, with apt. */
-async function installLavapipe() {
+function installLavapipe() {
   const { id, codename } = distribution() ?? {};
   // Debian 12's own Mesa (22.3) is older than Dawn accepts; its backport (25.0) is not.
   const backports = id === 'debian' && codename === 'bookworm';
-  if (backports && !(await addBackports(codename))) {
+  if (backports && !addBackports(codename)) {
     say('apt has no entry for bookworm whose mirror and key a backports entry could copy');
     return false;
   }
@@ -53,7 +53,7 @@ export async function provideVulkan(env = process.env) {
   let found = findAdapter(env);
   if (!found.name && canInstall()) {
     say(`no WebGPU adapter (${found.reason}); installing ${packages.join(' and ')}`);
-    await installLavapipe();
+    installLavapipe();
     found = findAdapter(env);
     if (!found.name) say(`apt could not provide an adapter (${found.reason})`);
   }
