@@ -1,1 +1,5 @@
-export {};
+export type { Explanation } from './explain.ts';
+export { lower, UnsupportedOperationError } from './ir.ts';
+export { makePlan, type Plan } from './plan.ts';
+export { Program } from './program.ts';
+export { type ProgramRequest, Runtime, type RuntimeOptions } from './runtime.ts';

@@ -1,0 +1,260 @@
+import {
+  type Attrs,
+  isVariable,
+  type Kernel,
+  type KernelTraits,
+  type Node,
+  type Op,
+  type Shape,
+  sameShape,
+  sizeOf,
+  type Tensor,
+  type TensorSpec,
+  type Variable,
+} from '@graftjs/tensor';
+
+/** A primitive, or a composite with a hand-written kernel, after common sub-expressions became one. */
+export interface IrNode {
+  /** Position in topological order. */
+  readonly id: number;
+  readonly name: string;
+  readonly op: Op;
+  readonly inputs: readonly IrValue[];
+  readonly attrs: Attrs;
+  readonly outputs: readonly IrValue[];
+  readonly kernel?: Kernel;
+  readonly variable?: Variable;
+}
+
+export interface IrValue extends TensorSpec {
+  readonly node: IrNode;
+  readonly index: number;
+}
+
+/** A lowered graph: what a plan is generated from. */
+export interface Ir {
+  readonly nodes: readonly IrNode[];
+  /** Variables in the order of their first appearance: the slots that a plan's key refers to. */
+  readonly variables: readonly Variable[];
+  readonly roots: readonly IrValue[];
+  /** Equal keys: the same plan serves, with other variables in the slots. */
+  readonly key: string;
+}
+
+/** An operation for which there is neither a kernel nor a decomposition nor a primitive. */
+export class UnsupportedOperationError extends Error {
+  override readonly name = 'UnsupportedOperationError';
+  readonly operation: string;
+
+  constructor(operation: string, why: string) {
+    super(`${operation}: ${why}`);
+    this.operation = operation;
+  }
+}
+
+const primitives = new Set([
+  'variable',
+  'fill',
+  'iota',
+  'randomBits',
+  'detach',
+  'where',
+  'cast',
+  'reshape',
+  'permute',
+  'expand',
+  'slice',
+  'pad',
+  'concat',
+  'sum',
+  'max',
+  'matmul',
+  'take',
+  'scatterAdd',
+  'neg',
+  'exp',
+  'log',
+  'sqrt',
+  'rsqrt',
+  'reciprocal',
+  'sin',
+  'cos',
+  'tanh',
+  'erf',
+  'abs',
+  'floor',
+  'not',
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'pow',
+  'maximum',
+  'minimum',
+  'less',
+  'equal',
+  'and',
+  'or',
+  'bitAnd',
+  'bitOr',
+  'bitXor',
+  'shiftLeft',
+  'shiftRight',
+]);
+
+/** Operands of one concatenation kernel. */
+const mostConcatenated = 6;
+
+export interface LowerOptions {
+  /** `false` runs every composite through its decomposition: the plain path that kernels are tested against. */
+  readonly kernels?: boolean;
+}
+
+/** From tensors to IR: dead code never enters, equal sub-expressions become one, composites become kernels or primitives. */
+export function lower(roots: readonly Tensor[], traits: KernelTraits, options: LowerOptions = {}): Ir {
+  const useKernels = options.kernels ?? true;
+  const nodes: IrNode[] = [];
+  const variables: Variable[] = [];
+  const interned = new Map<string, IrNode>();
+  const keys: string[] = [];
+  const opIds = new Map<Op, number>();
+  const lowered = new Map<Node, readonly IrValue[]>();
+
+  const intern = (
+    op: Op,
+    inputs: readonly IrValue[],
+    attrs: Attrs,
+    specs: readonly TensorSpec[],
+    extra: { kernel?: Kernel; variable?: Variable } = {},
+  ): readonly IrValue[] => {
+    let opId = opIds.get(op);
+    if (opId === undefined) {
+      opId = opIds.size;
+      opIds.set(op, opId);
+    }
+    const slot = extra.variable ? `#${variables.indexOf(extra.variable)}` : '';
+    const key = `${op.name}.${opId}${slot}(${inputs.map((v) => `${v.node.id}.${v.index}`).join()})${JSON.stringify(attrs)}${slot ? JSON.stringify(specs) : ''}`;
+    const known = interned.get(key);
+    if (known) return known.outputs;
+    const outputs: IrValue[] = [];
+    const node: IrNode = { id: nodes.length, name: op.name, op, inputs, attrs, outputs, ...extra };
+    specs.forEach((s, index) => {
+      outputs.push({ node, index, shape: s.shape, dtype: s.dtype });
+    });
+    nodes.push(node);
+    interned.set(key, node);
+    keys.push(key);
+    return outputs;
+  };
+
+  const lowerOf = (t: Tensor): IrValue => lowered.get(t.node)![t.index]!;
+
+  const lowerAll = (tensors: readonly Tensor[]): void => {
+    for (const [node, leaf] of ascending(tensors, lowered)) lowered.set(node, lowerNode(node, leaf));
+  };
+
+  const lowerNode = (node: Node, leaf: Variable | undefined): readonly IrValue[] => {
+    if (leaf) {
+      variables.push(leaf);
+      return intern(node.op, [], {}, node.outputs, { variable: leaf });
+    }
+    const { op, attrs } = node;
+    const inputs = node.inputs.map(lowerOf);
+    if (!op.decompose) {
+      if (op.name === 'concat') return [concatTree(op, inputs, attrs, node.outputs[0]!)];
+      if (!primitives.has(op.name))
+        throw new UnsupportedOperationError(op.name, 'it is not a primitive and has no decomposition');
+      return [simplify(op, inputs, attrs, node.outputs[0]!) ?? intern(op, inputs, attrs, node.outputs)[0]!];
+    }
+    const kernel = useKernels ? op.kernel?.({ inputs, outputs: node.outputs, attrs }, traits) : undefined;
+    if (kernel) return intern(op, inputs, attrs, node.outputs, { kernel });
+    const outputs = op.decompose(node.inputs, attrs);
+    lowerAll(outputs);
+    return outputs.map(lowerOf);
+  };
+
+  /** Many operands in groups, so that no kernel has to bind them all. */
+  const concatTree = (op: Op, inputs: readonly IrValue[], attrs: Attrs, spec: TensorSpec): IrValue => {
+    if (inputs.length <= mostConcatenated) return intern(op, inputs, attrs, [spec])[0]!;
+    const size = Math.ceil(inputs.length / Math.ceil(inputs.length / mostConcatenated));
+    const groups: IrValue[] = [];
+    for (let i = 0; i < inputs.length; i += size) {
+      const group = inputs.slice(i, i + size);
+      const axis = attrs.axis as number;
+      const extent = group.reduce((n, v) => n + v.shape[axis]!, 0);
+      const shape = group[0]!.shape.map((d, k) => (k === axis ? extent : d));
+      groups.push(
+        group.length === 1 ? group[0]! : intern(op, group, attrs, [{ shape, dtype: spec.dtype }])[0]!,
+      );
+    }
+    return concatTree(op, groups, attrs, spec);
+  };
+
+  /** Rewrites that need no knowledge but the operands: constants, and movement of movement. */
+  const simplify = (
+    op: Op,
+    inputs: readonly IrValue[],
+    attrs: Attrs,
+    spec: TensorSpec,
+  ): IrValue | undefined => {
+    const [a, b] = inputs;
+    const constantOf = (v: IrValue | undefined): number | undefined =>
+      v?.node.name === 'fill' ? (v.node.attrs.value as number) : undefined;
+    switch (op.name) {
+      case 'detach':
+        return a;
+      case 'add':
+        if (constantOf(b) === 0) return a;
+        if (constantOf(a) === 0) return b;
+        break;
+      case 'sub':
+        if (constantOf(b) === 0) return a;
+        break;
+      case 'mul':
+        if (constantOf(b) === 1) return a;
+        if (constantOf(a) === 1) return b;
+        break;
+      case 'div':
+        if (constantOf(b) === 1) return a;
+        break;
+      case 'reshape':
+        if (sameShape(a!.shape, spec.shape)) return a;
+        if (a!.node.name === 'reshape')
+          return simplify(op, a!.node.inputs, attrs, spec) ?? intern(op, a!.node.inputs, attrs, [spec])[0];
+        break;
+    }
+    const moved =
+      op.name === 'reshape' || op.name === 'expand' || op.name === 'permute' || op.name === 'slice';
+    if (moved && a!.node.name === 'fill')
+      return intern(a!.node.op, [], { ...a!.node.attrs, shape: [...spec.shape] }, [spec])[0];
+    return undefined;
+  };
+
+  lowerAll(roots);
+  const values = roots.map(lowerOf);
+  return {
+    nodes,
+    variables,
+    roots: values,
+    key: `${keys.join(';')}>${values.map((v) => `${v.node.id}.${v.index}`).join()}`,
+  };
+}
+
+/** Nodes that `tensors` need and that are not `done`, inputs first, each with its variable if it is a leaf. */
+function ascending(
+  tensors: readonly Tensor[],
+  done: ReadonlyMap<Node, unknown>,
+): [Node, Variable | undefined][] {
+  const found = new Map<Node, Variable | undefined>();
+  const stack = [...tensors];
+  while (stack.length) {
+    const t = stack.pop()!;
+    if (done.has(t.node) || found.has(t.node)) continue;
+    found.set(t.node, isVariable(t) ? t : undefined);
+    stack.push(...t.node.inputs);
+  }
+  return [...found].sort((x, y) => x[0].id - y[0].id);
+}
+
+export const valueKey = (v: IrValue): string => `${v.node.id}.${v.index}`;
+export const elements = (shape: Shape): number => sizeOf(shape);

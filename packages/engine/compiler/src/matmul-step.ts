@@ -1,0 +1,129 @@
+import { byteSize, type KernelTraits } from '@graftjs/tensor';
+import { digitStatements, mergeDigits, renameDigits } from './element-kernel.ts';
+import { Bindings, canVectorize, declareBindings, Emitter } from './emit.ts';
+import { expressionOf } from './fusion.ts';
+import type { Atom } from './index-form.ts';
+import { elements, type IrValue } from './ir.ts';
+import { type MatmulEpilogue, matmulKernel } from './matmul/index.ts';
+import type { MatmulPlacement } from './matmul-operands.ts';
+import type { ScratchValue, Step } from './step.ts';
+
+/**
+ * A matrix product as steps. `result` is the product itself, or the element-wise value that ends in its epilogue
+ * (then `product` is the hole in `result`'s expression).
+ */
+export function matmulSteps(
+  product: IrValue,
+  result: IrValue,
+  placement: MatmulPlacement,
+  isMaterialized: (v: IrValue) => boolean,
+  traits: KernelTraits,
+): Step[] {
+  const [a, b] = product.node.inputs as [IrValue, IrValue];
+  const m = a.shape.at(-2)!;
+  const k = a.shape.at(-1)!;
+  const n = b.shape.at(-1)!;
+  const fused = product === result ? undefined : epilogueOf(product, result, isMaterialized);
+  const kernel = matmulKernel(
+    { m, n, k, batch: placement.batch, a: placement.operands[0], b: placement.operands[1] },
+    traits,
+    fused ? { epilogue: fused.epilogue } : {},
+  );
+  const extras = fused?.values ?? [];
+  const label = fused ? `${kernel.label}+${result.node.name}` : kernel.label;
+  const bytes = elements(result.shape) * byteSize(result.dtype);
+  const operandReads = [...placement.memories];
+  if (!kernel.splitK)
+    return [
+      {
+        label,
+        wgsl: kernel.wgsl,
+        bindings: [...operandReads, result, ...extras],
+        params: kernel.params,
+        workgroups: kernel.workgroups,
+        reads: [...operandReads, ...extras],
+        writes: [result],
+        flops: kernel.flops,
+        bytes,
+      },
+    ];
+  const { reduce, scratch } = kernel.splitK;
+  const parts: ScratchValue = { scratch: `parts ${product.node.id}`, byteLength: scratch * 4 };
+  return [
+    {
+      label: kernel.label,
+      wgsl: kernel.wgsl,
+      bindings: [...operandReads, parts],
+      params: kernel.params,
+      workgroups: kernel.workgroups,
+      reads: operandReads,
+      writes: [],
+      flops: kernel.flops,
+      bytes,
+    },
+    {
+      label: `${label} parts`,
+      wgsl: reduce.wgsl,
+      bindings: [parts, result, ...extras],
+      params: reduce.params,
+      workgroups: reduce.workgroups,
+      reads: extras,
+      writes: [result],
+      flops: reduce.flops,
+      bytes,
+    },
+  ];
+}
+
+/** What follows a product element by element, as the two functions that matrix kernels call before they store. */
+function epilogueOf(
+  product: IrValue,
+  result: IrValue,
+  isMaterialized: (v: IrValue) => boolean,
+): { epilogue: MatmulEpilogue; values: IrValue[] } {
+  const placed = expressionOf(result, isMaterialized, product);
+  const merged = mergeDigits(placed.digits, placed.expression);
+  const { digits, expression } = renameDigits(merged.digits, merged.expression);
+  const innermost = digits.at(-1);
+  const vectorDigit = innermost && canVectorize(expression, innermost) ? innermost : undefined;
+  // bindings are typed per kernel: an offset of the epilogue's buffers is shared by both functions
+  const bindings = new Bindings(3);
+  declareBindings(expression, bindings, vectorDigit);
+  const write = (width: 1 | 4, digit: Atom | undefined): { helpers: string; text: string } => {
+    const emitter = new Emitter({ bindings, width, hole: 'value', ...(digit ? { vectorDigit: digit } : {}) });
+    const value = emitter.value(expression);
+    const type = width === 4 ? 'vec4<f32>' : 'f32';
+    const text = [
+      `fn epilogue${width}(value: ${type}, index: u32) -> ${type} {`,
+      ...digitStatements(digits, 'index'),
+      ...emitter.lines,
+      `return ${value};`,
+      '}',
+    ].join('\n');
+    return { helpers: emitter.helpers, text };
+  };
+  const one = write(1, undefined);
+  const four = vectorDigit
+    ? write(4, vectorDigit)
+    : {
+        helpers: '',
+        text: 'fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32> { return vec4<f32>(epilogue1(value.x, index), epilogue1(value.y, index + 1u), epilogue1(value.z, index + 2u), epilogue1(value.w, index + 3u)); }',
+      };
+  // helper functions of the two widths differ in type: WGSL has no overloads, so the vector ones get a suffix
+  const fourHelpers = suffixed(four.helpers, one.helpers);
+  const fourText =
+    four.helpers && four.helpers !== one.helpers
+      ? four.text.replaceAll('graft_erf(', 'graft_erf4(')
+      : four.text;
+  return {
+    epilogue: {
+      declarations: bindings.text() + one.helpers + fourHelpers,
+      extraBindings: bindings.count,
+      functions: `${one.text}\n${fourText}`,
+    },
+    values: bindings.values,
+  };
+}
+
+const suffixed = (four: string, one: string): string =>
+  four === one ? '' : four.replaceAll('graft_erf(', 'graft_erf4(').replace(/fn graft_mul_high[\s\S]*$/, '');

@@ -1,0 +1,182 @@
+import { byteSize, type HostArray, hostView, isVariable, type Tensor, Variable } from '@graftjs/tensor';
+import type { Gpu, GpuBuffer } from '@graftjs/webgpu';
+import { lower } from './ir.ts';
+import { makePlan, type Plan } from './plan.ts';
+import { type CompiledPlan, Program } from './program.ts';
+
+export interface ProgramRequest {
+  /** Tensors whose values each run gives back. */
+  readonly outputs?: readonly Tensor[];
+  /** Variables and their next values; written in place, all after everything of the run was read. */
+  readonly updates?: readonly (readonly [Variable, Tensor])[];
+}
+
+export interface RuntimeOptions {
+  /** `false` runs composites by their decompositions. For tests and comparisons. */
+  readonly kernels?: boolean;
+  /** Fills the memory of temporaries with NaN before each run, so that a read of unwritten memory shows. For tests. */
+  readonly poison?: boolean;
+  /** Told how many kernels are compiled so far, while a program is being made. */
+  readonly onCompile?: (done: number, total: number) => void;
+}
+
+/** Runs tensor graphs on a device. One runtime owns the device copies of variables and the memory of temporaries. */
+export class Runtime {
+  readonly gpu: Gpu;
+  readonly options: RuntimeOptions;
+  readonly arena: { buffer: GpuBuffer; byteLength: number; version: number };
+  readonly #plans = new Map<string, Promise<CompiledPlan>>();
+  readonly #buffers = new WeakMap<Variable, GpuBuffer>();
+  readonly #collected: FinalizationRegistry<GpuBuffer>;
+
+  constructor(gpu: Gpu, options: RuntimeOptions = {}) {
+    this.gpu = gpu;
+    this.options = options;
+    this.arena = { buffer: gpu.buffers.create(16, 'arena'), byteLength: 16, version: 0 };
+    this.#collected = new FinalizationRegistry((buffer) => {
+      if (gpu.buffers.owns(buffer)) gpu.buffers.release(buffer);
+    });
+  }
+
+  /**
+   * A program that computes `outputs` and the next values of `updates`. Plans are cached by the structure of the
+   * graph: the same graph over other variables compiles nothing.
+   */
+  async compile(request: ProgramRequest): Promise<Program> {
+    const outputs = request.outputs ?? [];
+    const updates = request.updates ?? [];
+    for (const [variable, next] of updates)
+      if (variable.dtype !== next.dtype || variable.size !== next.size)
+        throw new TypeError(
+          `update of ${variable.name}: ${variable.dtype} [${variable.shape}] cannot take ${next.dtype} [${next.shape}]`,
+        );
+    const roots = [...outputs, ...updates.map(([, next]) => next)];
+    const ir = lower(roots, this.gpu.traits, { kernels: this.options.kernels ?? true });
+    const variables = [...ir.variables];
+    const slots = updates.map(([variable]) => {
+      const known = variables.indexOf(variable);
+      return known >= 0 ? known : variables.push(variable) - 1;
+    });
+    const key = `${ir.key}|${outputs.length}|${slots.join()}`;
+    let plan = this.#plans.get(key);
+    if (!plan) {
+      plan = this.#compilePlan(makePlan(ir, outputs.length, slots, this.gpu.traits));
+      this.#plans.set(key, plan);
+      plan.catch(() => this.#plans.delete(key));
+    }
+    return new Program(
+      this,
+      await plan,
+      variables,
+      outputs.map((t) => t.spec),
+    );
+  }
+
+  /** The values of tensors. */
+  async evaluate(tensors: readonly Tensor[]): Promise<HostArray[]> {
+    const program = await this.compile({ outputs: tensors });
+    return program.run();
+  }
+
+  /** The value of a variable as the device has it now. */
+  async read(variable: Variable): Promise<HostArray> {
+    this.upload(variable);
+    return hostView(variable.dtype, await this.gpu.read(this.bufferOf(variable), 0, variable.byteLength));
+  }
+
+  /** A variable that holds the value of `tensor`. */
+  async materialize(tensor: Tensor, name = 'value'): Promise<Variable> {
+    if (isVariable(tensor)) return tensor;
+    const variable = new Variable(tensor.shape, undefined, { dtype: tensor.dtype, name });
+    const program = await this.compile({ updates: [[variable, tensor]] });
+    await program.run();
+    return variable;
+  }
+
+  /** Frees a variable's device memory now; a later use starts it at zero, or at what the host sets. */
+  release(variable: Variable): void {
+    const buffer = this.#buffers.get(variable);
+    if (!buffer) return;
+    this.#buffers.delete(variable);
+    this.#collected.unregister(variable);
+    this.gpu.buffers.release(buffer);
+    this.arena.version++;
+  }
+
+  /** The device memory of a variable. */
+  bufferOf(variable: Variable): GpuBuffer {
+    const known = this.#buffers.get(variable);
+    if (known) return known;
+    const buffer = this.gpu.buffers.create(
+      Math.max(16, Math.ceil(variable.byteLength / 16) * 16),
+      variable.name,
+    );
+    this.#buffers.set(variable, buffer);
+    this.#collected.register(variable, buffer, variable);
+    if (!variable.pending)
+      this.gpu.submit((encoder) => encoder.clearBuffer(buffer.handle, 0, buffer.byteLength));
+    return buffer;
+  }
+
+  /** Hands what the host has set to the device. */
+  upload(variable: Variable): void {
+    const buffer = this.bufferOf(variable);
+    const data = variable.takePending();
+    if (!data) return;
+    const whole = data.byteLength % 4 === 0 ? data : new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
+    if (whole !== data)
+      (whole as Uint8Array).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    this.gpu.write(buffer, 0, whole);
+  }
+
+  /** Makes the arena at least this large. */
+  reserve(byteLength: number): void {
+    if (this.arena.byteLength >= byteLength) return;
+    this.gpu.buffers.release(this.arena.buffer);
+    this.arena.buffer = this.gpu.buffers.create(byteLength, 'arena');
+    this.arena.byteLength = byteLength;
+    this.arena.version++;
+  }
+
+  /** Before each run. */
+  beforeRun(): void {
+    if (!this.options.poison) return;
+    const words = new Uint32Array(Math.ceil(this.arena.byteLength / 4)).fill(0x7fc0dead);
+    this.gpu.write(this.arena.buffer, 0, words);
+  }
+
+  async #compilePlan(plan: Plan): Promise<CompiledPlan> {
+    const align = (n: number): number =>
+      Math.ceil(n / this.gpu.traits.uniformAlignment) * this.gpu.traits.uniformAlignment;
+    let total = 0;
+    const paramOffsets = plan.steps.map((step) => {
+      const at = total;
+      if (step.params) total += align(Math.max(step.params.byteLength, 16));
+      return at;
+    });
+    let params: GpuBuffer | undefined;
+    if (total > 0) {
+      params = this.gpu.buffers.uniform(total, 'shapes');
+      const words = new Uint32Array(total / 4);
+      plan.steps.forEach((step, i) => {
+        if (step.params) words.set(step.params, paramOffsets[i]! / 4);
+      });
+      this.gpu.write(params, 0, words);
+    }
+    const texts = new Set(plan.steps.map((s) => s.wgsl)).size;
+    const seen = new Set<string>();
+    const pipelines = await Promise.all(
+      plan.steps.map(async (step) => {
+        const pipeline = await this.gpu.pipeline(step.wgsl, step.label, {
+          storage: step.places.length,
+          uniform: step.params !== undefined,
+        });
+        if (!seen.has(step.wgsl)) this.options.onCompile?.(seen.add(step.wgsl).size, texts);
+        return pipeline;
+      }),
+    );
+    return { ...plan, pipelines, params, paramOffsets };
+  }
+}
+
+export const bytesOf = (t: Tensor): number => t.size * byteSize(t.dtype);

@@ -1,0 +1,165 @@
+import { byteSize, type KernelTraits } from '@graftjs/tensor';
+import { elementKernel } from './element-kernel.ts';
+import { costOf } from './emit.ts';
+import { memoryOf, memoryOfKey, walk } from './expression.ts';
+import { expressionOf, type Fusion, fuse, ownsMemory } from './fusion.ts';
+import { elements, type Ir, type IrNode, type IrValue, valueKey } from './ir.ts';
+import { type MatmulPlacement, placeMatmul } from './matmul-operands.ts';
+import { matmulSteps } from './matmul-step.ts';
+import { reduceKernel } from './reduce-kernel.ts';
+import { scatterKernel } from './scatter-kernel.ts';
+import type { ScratchValue, Step, StepBinding } from './step.ts';
+
+export interface Schedule {
+  readonly steps: readonly Step[];
+  readonly fusion: Fusion;
+}
+
+/** Decides what is computed by which kernel, and in which order (that of the graph). */
+export function schedule(ir: Ir, traits: KernelTraits): Schedule {
+  const placements = new Map<IrNode, MatmulPlacement>();
+  const placementOf = (node: IrNode): MatmulPlacement => {
+    const known = placements.get(node) ?? placeMatmul(node);
+    placements.set(node, known);
+    return known;
+  };
+  const fusion = fuse(ir, traits, (node) => placementOf(node).memories);
+  const { isMaterialized } = fusion;
+  const epilogues = matchEpilogues(ir, fusion, traits, placementOf);
+  const absorbed = new Set(epilogues.values());
+  const steps: Step[] = [];
+  for (const value of fusion.roots) {
+    const { node } = value;
+    if (node.variable || absorbed.has(value)) continue;
+    const product = epilogues.get(value);
+    if (product)
+      steps.push(...matmulSteps(product, value, placementOf(product.node), isMaterialized, traits));
+    else if (node.name === 'matmul')
+      steps.push(...matmulSteps(value, value, placementOf(node), isMaterialized, traits));
+    else if (node.name === 'sum' || node.name === 'max')
+      steps.push(...reduceKernel(value, isMaterialized, traits));
+    else if (node.name === 'scatterAdd') steps.push(...scatterKernel(value, traits));
+    else if (node.kernel) {
+      if (value.index === 0) steps.push(...kernelSteps(node));
+    } else steps.push(elementKernel(value, isMaterialized, traits));
+  }
+  return { steps, fusion };
+}
+
+/** The dispatches of a hand-written kernel. */
+function kernelSteps(node: IrNode): Step[] {
+  const kernel = node.kernel!;
+  const scratch = (kernel.scratch ?? []).map(
+    (spec, i): ScratchValue => ({
+      scratch: `${node.name} ${node.id}.${i}`,
+      byteLength: elements(spec.shape) * byteSize(spec.dtype),
+    }),
+  );
+  const updates = (kernel.inPlace ?? []).map(({ output, input }) => ({
+    output: node.outputs[output]!,
+    input: node.inputs[input]!,
+  }));
+  return kernel.dispatches.map((d, i): Step => {
+    const bindings = d.bindings.map(
+      (b): StepBinding =>
+        'input' in b ? node.inputs[b.input]! : 'output' in b ? node.outputs[b.output]! : scratch[b.scratch]!,
+    );
+    const written = d.bindings.flatMap((b) => ('output' in b ? [node.outputs[b.output]!] : []));
+    return {
+      label: d.label,
+      wgsl: d.wgsl,
+      bindings,
+      ...(d.params ? { params: d.params } : {}),
+      workgroups: d.workgroups,
+      reads: d.bindings.flatMap((b) => ('input' in b ? [node.inputs[b.input]!] : [])),
+      writes: i === 0 ? [...new Set([...written, ...(kernel.inPlace ? node.outputs : [])])] : written,
+      ...(i === 0 && updates.length ? { updates } : {}),
+      flops: d.flops ?? 0,
+      bytes: node.outputs.reduce((n, v) => n + elements(v.shape) * byteSize(v.dtype), 0),
+    };
+  });
+}
+
+/**
+ * Element-wise values that end in a product's epilogue: result -> product. The product must be needed nowhere else
+ * and be read at the element being written.
+ */
+function matchEpilogues(
+  ir: Ir,
+  fusion: Fusion,
+  traits: KernelTraits,
+  placementOf: (n: IrNode) => MatmulPlacement,
+): Map<IrValue, IrValue> {
+  const readers = countReaders(ir, fusion, placementOf);
+  const rootKeys = new Set(ir.roots.map((v) => valueKey(memoryOf(v))));
+  const found = new Map<IrValue, IrValue>();
+  for (const value of fusion.roots) {
+    if (ownsMemory(value.node) || value.dtype !== 'f32') continue;
+    const { expression } = expressionOf(value, fusion.isMaterialized);
+    const { memories } = costOf(expression);
+    if (memories.size - 1 > traits.maxStorageBuffers - 3) continue;
+    const candidates: IrValue[] = [];
+    walk(expression, (e) => {
+      if (e.kind === 'load' && memoryOf(e.value).node.name === 'matmul') candidates.push(memoryOf(e.value));
+    });
+    const fitting = [...new Set(candidates)].filter(
+      (product) =>
+        readers.get(valueKey(product)) === 1 &&
+        !rootKeys.has(valueKey(product)) &&
+        elements(product.shape) === elements(value.shape) &&
+        readAtOwnElement(value, product, fusion),
+    );
+    const latest = fitting.sort((x, y) => y.node.id - x.node.id)[0];
+    if (latest) found.set(value, latest);
+  }
+  return found;
+}
+
+/** How many kernels read each memory. */
+function countReaders(
+  ir: Ir,
+  fusion: Fusion,
+  placementOf: (n: IrNode) => MatmulPlacement,
+): Map<string, number> {
+  const readers = new Map<string, number>();
+  for (const value of fusion.roots) {
+    const { node } = value;
+    if (node.variable || value.index > 0) continue;
+    const read = new Set<string>();
+    if (node.name === 'matmul') for (const m of placementOf(node).memories) read.add(memoryOfKey(m));
+    else if (node.kernel || node.name === 'scatterAdd') for (const v of node.inputs) read.add(memoryOfKey(v));
+    else {
+      const target = node.name === 'sum' || node.name === 'max' ? node.inputs[0]! : value;
+      const { expression } = expressionOf(target, fusion.isMaterialized, undefined, target === value);
+      for (const m of costOf(expression).memories) read.add(m);
+    }
+    for (const key of read) readers.set(key, (readers.get(key) ?? 0) + 1);
+  }
+  for (const root of ir.roots) {
+    const key = memoryOfKey(root);
+    readers.set(key, (readers.get(key) ?? 0) + 1);
+  }
+  return readers;
+}
+
+/** Whether every access of `value`'s expression to `product` is at the element that is written. */
+function readAtOwnElement(value: IrValue, product: IrValue, fusion: Fusion): boolean {
+  const { expression, digits } = expressionOf(value, fusion.isMaterialized);
+  let stride = 1;
+  const own = new Map<string, number>();
+  for (let i = digits.length - 1; i >= 0; i--) {
+    own.set(digits[i]!.id, stride);
+    stride *= digits[i]!.extent;
+  }
+  let fits = true;
+  walk(expression, (e) => {
+    if (e.kind === 'take' && valueKey(memoryOf(e.table)) === valueKey(product)) fits = false;
+    if (e.kind !== 'load' || valueKey(memoryOf(e.value)) !== valueKey(product)) return;
+    const same =
+      e.at.constant === 0 &&
+      e.at.terms.length === own.size &&
+      e.at.terms.every(([a, c]) => own.get(a.id) === c);
+    if (!same) fits = false;
+  });
+  return fits;
+}

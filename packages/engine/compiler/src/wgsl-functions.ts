@@ -1,0 +1,118 @@
+import type { DType } from '@graftjs/tensor';
+
+/** The WGSL type that computes a dtype. */
+export function scalarType(dtype: DType): 'f32' | 'i32' | 'u32' | 'bool' {
+  switch (dtype) {
+    case 'f32':
+    case 'i32':
+    case 'u32':
+    case 'bool':
+      return dtype;
+    case 'f16':
+    case 'bf16':
+      throw new Error(`${dtype} is stored only; cast to f32 to compute`);
+    default:
+      return dtype satisfies never;
+  }
+}
+
+/** The WGSL type of an element in memory: bool is a 32-bit 0 or 1. */
+export const storageType = (dtype: DType): string => (dtype === 'bool' ? 'u32' : scalarType(dtype));
+
+export const typeName = (scalar: string, width: number): string =>
+  width === 1 ? scalar : `vec${width}<${scalar}>`;
+
+/** A literal of a dtype. */
+export function literal(value: number, dtype: DType): string {
+  switch (scalarType(dtype)) {
+    case 'bool':
+      return value !== 0 ? 'true' : 'false';
+    case 'i32':
+      return value === -(2 ** 31) ? 'i32(-2147483647 - 1)' : `${Math.trunc(value)}i`;
+    case 'u32':
+      return `${Math.trunc(value) >>> 0}u`;
+    case 'f32': {
+      if (Number.isNaN(value)) return 'bitcast<f32>(0x7fc00000u)';
+      const rounded = Math.fround(value);
+      if (!Number.isFinite(rounded))
+        throw new Error(`${value} has no f32 literal; use a large finite number`);
+      const text = `${rounded}`;
+      return `${/[.e]/.test(text) ? text : `${text}.0`}f`;
+    }
+  }
+}
+
+const float = (name: string) => (x: string) => `${name}(${x})`;
+
+/** WGSL of each unary primitive; `type` is the WGSL type of the operand. */
+export const unaryText: Readonly<Record<string, (x: string, type: string) => string>> = {
+  neg: (x) => `(-${x})`,
+  exp: float('exp'),
+  log: float('log'),
+  sqrt: float('sqrt'),
+  rsqrt: float('inverseSqrt'),
+  reciprocal: (x, type) => `(${type}(1.0) / ${x})`,
+  sin: float('sin'),
+  cos: float('cos'),
+  // beyond ±15 tanh is ±1 in f32, and some drivers overflow there
+  tanh: (x, type) => `tanh(clamp(${x}, ${type}(-15.0), ${type}(15.0)))`,
+  erf: (x) => `graft_erf(${x})`,
+  abs: float('abs'),
+  floor: float('floor'),
+  not: (x) => `(!${x})`,
+};
+
+const infix = (operator: string) => (a: string, b: string) => `(${a} ${operator} ${b})`;
+const unsigned = (type: string): string => type.replace(/i32/, 'u32');
+
+export const binaryText: Readonly<Record<string, (a: string, b: string, type: string) => string>> = {
+  add: infix('+'),
+  sub: infix('-'),
+  mul: infix('*'),
+  div: infix('/'),
+  pow: (a, b) => `pow(${a}, ${b})`,
+  maximum: (a, b) => `max(${a}, ${b})`,
+  minimum: (a, b) => `min(${a}, ${b})`,
+  less: infix('<'),
+  equal: infix('=='),
+  and: infix('&'),
+  or: infix('|'),
+  bitAnd: infix('&'),
+  bitOr: infix('|'),
+  bitXor: infix('^'),
+  shiftLeft: (a, b, type) => `(${a} << ${unsigned(type)}(${b}))`,
+  shiftRight: (a, b, type) => `(${a} >> ${unsigned(type)}(${b}))`,
+};
+
+/**
+ * erf as a rational function on [-4, 4] (the coefficients of Eigen's and XLA's f32 version), within 2 ulp or so.
+ */
+export const erfFunction = (type: string): string => `
+fn graft_erf(value: ${type}) -> ${type} {
+  let x = clamp(value, ${type}(-4.0), ${type}(4.0));
+  let s = x * x;
+  let p = x * ((((((${type}(-2.72614225801306e-10) * s + 2.77068142495902e-08) * s - 2.10102402082508e-06) * s - 5.69250639462346e-05) * s - 7.34990630326855e-04) * s - 2.95459980854025e-03) * s - 1.60960333262415e-02);
+  let q = ((((${type}(-1.45660718464996e-05) * s - 2.13374055278905e-04) * s - 1.68282697438203e-03) * s - 7.37332916720468e-03) * s - 1.42647390514189e-02);
+  return p / q;
+}
+`;
+
+/** Philox-4x32-10, four words of counter and key: the same bits as the reference's. */
+export const philoxFunction = `
+fn graft_mul_high(a: u32, b: u32) -> u32 {
+  let al = a & 0xffffu; let ah = a >> 16u; let bl = b & 0xffffu; let bh = b >> 16u;
+  let low = al * bl; let mid1 = ah * bl + (low >> 16u); let mid2 = al * bh + (mid1 & 0xffffu);
+  return ah * bh + (mid1 >> 16u) + (mid2 >> 16u);
+}
+fn graft_philox(block: u32, stream: u32, key: vec2<u32>) -> vec4<u32> {
+  var c = vec4<u32>(block, stream, 0u, 0u);
+  var k = key;
+  for (var round = 0u; round < 10u; round++) {
+    c = vec4<u32>(
+      graft_mul_high(0xcd9e8d57u, c.z) ^ c.y ^ k.x, 0xcd9e8d57u * c.z,
+      graft_mul_high(0xd2511f53u, c.x) ^ c.w ^ k.y, 0xd2511f53u * c.x);
+    k += vec2<u32>(0x9e3779b9u, 0xbb67ae85u);
+  }
+  return c;
+}
+`;
