@@ -1,0 +1,33 @@
+import { embedding } from '@graftjs/ops';
+import type { Tensor } from '@graftjs/tensor';
+import type { Context } from './context.ts';
+import { Module } from './module.ts';
+import { Parameter } from './parameter.ts';
+import { Site } from './site.ts';
+
+/** What an attachment to an embedding sees. */
+export interface EmbeddingDetails {
+  /** i32 ids. */
+  readonly ids: Tensor;
+  readonly layer: Embedding;
+  readonly context: Context;
+}
+
+/** Rows of a table: ids i32 `[...]` -> `[..., dim]`. */
+export class Embedding extends Module {
+  readonly count: number;
+  readonly dim: number;
+  readonly weight: Parameter;
+  readonly output: Site<EmbeddingDetails> = new Site();
+
+  constructor(count: number, dim: number) {
+    super();
+    this.count = count;
+    this.dim = dim;
+    this.weight = new Parameter([count, dim], undefined, { name: 'weight' });
+  }
+
+  forward(ids: Tensor, context: Context): Tensor {
+    return this.output.apply(embedding(ids, this.weight), { ids, layer: this, context });
+  }
+}
