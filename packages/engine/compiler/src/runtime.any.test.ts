@@ -30,7 +30,7 @@ const noise = (shape: readonly number[], scale = 1): t.Variable =>
     Float32Array.from({ length: t.sizeOf(shape) }, () => random() * scale),
   );
 const positive = (shape: readonly number[]): t.Variable =>
-  new t.Variable(
+  fed(
     shape,
     Float32Array.from({ length: t.sizeOf(shape) }, () => Math.abs(random()) + 0.1),
   );
