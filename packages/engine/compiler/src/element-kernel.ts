@@ -5,7 +5,7 @@ import { expressionOf, type PlacedExpression } from './fusion.ts';
 import { type Atom, addForms, atomForm, coefficient, type Form, scaleForm } from './index-form.ts';
 import { elements, type IrValue } from './ir.ts';
 import type { Step } from './step.ts';
-import { typeName } from './wgsl-functions.ts';
+import { helperText, typeName } from './wgsl-functions.ts';
 
 /** Neighbouring digits that every form treats as one number become one digit: contiguous accesses lose their divisions. */
 export function mergeDigits(
@@ -113,7 +113,7 @@ export function elementKernel(
   const size = total >= 16384 ? Math.min(256, traits.maxInvocations) : 64;
   const first = width === 4 ? digitStatementsVector(digits) : digitStatements(digits, 'position');
   const wgsl = [
-    emitter.helpers,
+    helperText(emitter.helpers),
     bindings.text(),
     `@group(0) @binding(${bindings.count}) var<uniform> size: vec4<u32>;`,
     entryText(size),

@@ -3,9 +3,8 @@ import { type Atom, coefficient, dependsOn, type Form, formKey, maxOfForm } from
 import type { IrValue } from './ir.ts';
 import {
   binaryText,
-  erfFunction,
+  helperOf,
   literal,
-  philoxFunction,
   scalarType,
   storageType,
   typeName,
@@ -107,8 +106,8 @@ export function declareBindings(root: Expression, bindings: Bindings, vectorDigi
 /** Writes the statements that compute an expression, each sub-expression once. */
 export class Emitter {
   readonly lines: string[] = [];
-  usesErf = false;
-  usesPhilox = false;
+  /** Helper functions that the text calls, for `helperText`. */
+  readonly helpers = new Set<string>();
   readonly #options: EmitOptions;
   readonly #names = new Map<Expression, string>();
   readonly #indices = new Map<string, string>();
@@ -117,12 +116,6 @@ export class Emitter {
   constructor(options: EmitOptions, prefix = 'v') {
     this.#options = options;
     this.#prefix = prefix;
-  }
-
-  /** Names of helper functions that the text needs, as WGSL. */
-  get helpers(): string {
-    const type = typeName('f32', this.#options.width);
-    return (this.usesErf ? erfFunction(type) : '') + (this.usesPhilox ? philoxFunction : '');
   }
 
   /** The WGSL name of the expression's value. */
@@ -202,7 +195,7 @@ export class Emitter {
         return `(${type}(${base}) + ${type}(${lanes}))`;
       }
       case 'random': {
-        this.usesPhilox = true;
+        this.helpers.add('philox');
         const seed = this.#options.bindings.name(e.seed);
         const at = this.index(e.at);
         const words = `graft_philox(${at} / 4u, ${e.stream >>> 0}u, vec2<u32>(${seed}[0], ${seed}[1]))`;
@@ -236,7 +229,8 @@ export class Emitter {
       if (e.inputs[0]!.dtype === 'bool') return `select(${to}(), ${to}(1), ${names[0]})`;
       return `${to}(${names[0]})`;
     }
-    if (e.name === 'erf') this.usesErf = true;
+    const helper = helperOf[e.name];
+    if (helper) this.helpers.add(`${helper}${width}`);
     const unary = unaryText[e.name];
     if (unary) return unary(names[0]!, operandType);
     const binary = binaryText[e.name];

@@ -7,6 +7,7 @@ import { elements, type IrValue } from './ir.ts';
 import { type MatmulEpilogue, matmulKernel } from './matmul/index.ts';
 import type { MatmulPlacement } from './matmul-operands.ts';
 import type { ScratchValue, Step } from './step.ts';
+import { helperText } from './wgsl-functions.ts';
 
 /**
  * A matrix product as steps. `result` is the product itself, or the element-wise value that ends in its epilogue
@@ -89,41 +90,27 @@ function epilogueOf(
   // bindings are typed per kernel: an offset of the epilogue's buffers is shared by both functions
   const bindings = new Bindings(3);
   declareBindings(expression, bindings, vectorDigit);
-  const write = (width: 1 | 4, digit: Atom | undefined): { helpers: string; text: string } => {
+  const helpers = new Set<string>();
+  const write = (width: 1 | 4, digit: Atom | undefined): string => {
     const emitter = new Emitter({ bindings, width, hole: 'value', ...(digit ? { vectorDigit: digit } : {}) });
     const value = emitter.value(expression);
+    for (const helper of emitter.helpers) helpers.add(helper);
     const type = width === 4 ? 'vec4<f32>' : 'f32';
-    const text = [
+    return [
       `fn epilogue${width}(value: ${type}, index: u32) -> ${type} {`,
       ...digitStatements(digits, 'index'),
       ...emitter.lines,
       `return ${value};`,
       '}',
     ].join('\n');
-    return { helpers: emitter.helpers, text };
   };
   const one = write(1, undefined);
   const four = vectorDigit
     ? write(4, vectorDigit)
-    : {
-        helpers: '',
-        text: 'fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32> { return vec4<f32>(epilogue1(value.x, index), epilogue1(value.y, index + 1u), epilogue1(value.z, index + 2u), epilogue1(value.w, index + 3u)); }',
-      };
-  // helper functions of the two widths differ in type: WGSL has no overloads, so the vector ones get a suffix
-  const fourHelpers = suffixed(four.helpers, one.helpers);
-  const fourText =
-    four.helpers && four.helpers !== one.helpers
-      ? four.text.replaceAll('graft_erf(', 'graft_erf4(')
-      : four.text;
+    : 'fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32> { return vec4<f32>(epilogue1(value.x, index), epilogue1(value.y, index + 1u), epilogue1(value.z, index + 2u), epilogue1(value.w, index + 3u)); }';
+  const declarations = bindings.text() + helperText(helpers);
   return {
-    epilogue: {
-      declarations: bindings.text() + one.helpers + fourHelpers,
-      extraBindings: bindings.count,
-      functions: `${one.text}\n${fourText}`,
-    },
+    epilogue: { declarations, extraBindings: bindings.count, functions: `${one}\n${four}` },
     values: bindings.values,
   };
 }
-
-const suffixed = (four: string, one: string): string =>
-  four === one ? '' : four.replaceAll('graft_erf(', 'graft_erf4(').replace(/fn graft_mul_high[\s\S]*$/, '');

@@ -6,7 +6,7 @@ import { expressionOf } from './fusion.ts';
 import { type Atom, atomForm } from './index-form.ts';
 import { elements, type IrValue } from './ir.ts';
 import type { ScratchValue, Step } from './step.ts';
-import { literal, scalarType, storageType, typeName } from './wgsl-functions.ts';
+import { helperText, literal, scalarType, storageType, typeName } from './wgsl-functions.ts';
 
 /** Invocations below which one reduction is split in two stages, so that the device has work for its lanes. */
 const enoughInvocations = (traits: KernelTraits): number => (traits.isCpu ? 256 : 8192);
@@ -53,7 +53,7 @@ export function reduceKernel(
     mode === 'inner' ? lanes.reduce((a, b) => join(a, b).replace(/^(?!max)(.*)$/, '($1)')) : 'acc';
   const size = 64;
   const wgsl = [
-    emitter.helpers,
+    helperText(emitter.helpers),
     bindings.text(),
     `@group(0) @binding(${bindings.count}) var<storage, read_write> ${result}: array<${typeName(storageType(value.dtype), mode === 'outer' ? 4 : 1)}>;`,
     `@group(0) @binding(${bindings.count + 1}) var<uniform> size: vec4<u32>;`,

@@ -52,11 +52,11 @@ export const unaryText: Readonly<Record<string, (x: string, type: string) => str
   sqrt: float('sqrt'),
   rsqrt: float('inverseSqrt'),
   reciprocal: (x, type) => `(${type}(1.0) / ${x})`,
-  sin: float('sin'),
-  cos: float('cos'),
+  sin: (x, type) => `${helperName('sin', type)}(${x})`,
+  cos: (x, type) => `${helperName('cos', type)}(${x})`,
   // beyond ±15 tanh is ±1 in f32, and some drivers overflow there
   tanh: (x, type) => `tanh(clamp(${x}, ${type}(-15.0), ${type}(15.0)))`,
-  erf: (x) => `graft_erf(${x})`,
+  erf: (x, type) => `${helperName('erf', type)}(${x})`,
   abs: float('abs'),
   floor: float('floor'),
   not: (x) => `(!${x})`,
@@ -84,11 +84,32 @@ export const binaryText: Readonly<Record<string, (a: string, b: string, type: st
   shiftRight: (a, b, type) => `(${a} >> ${unsigned(type)}(${b}))`,
 };
 
+/** Functions that WGSL lacks, or leaves too vague: sin and cos may be off by 2^-11 there. */
+export type Helper = 'erf' | 'sin' | 'cos' | 'philox';
+
+const helperName = (helper: Helper, type: string): string =>
+  `graft_${helper}${type.startsWith('vec4') ? 4 : 1}`;
+
+/** Operations whose text calls a helper. */
+export const helperOf: Readonly<Record<string, Helper>> = { erf: 'erf', sin: 'sin', cos: 'cos' };
+
+/** WGSL of helpers, given as `name` + width (`erf4`), each once. */
+export const helperText = (helpers: ReadonlySet<string>): string =>
+  [...helpers]
+    .sort()
+    .map((key) => {
+      if (key === 'philox') return philoxFunction;
+      const type = key.endsWith('4') ? 'vec4<f32>' : 'f32';
+      if (key.startsWith('erf')) return erfFunction(type);
+      return key.startsWith('sin') ? sineFunction('sin', type, 0) : sineFunction('cos', type, 1);
+    })
+    .join('');
+
 /**
  * erf as a rational function on [-4, 4] (the coefficients of Eigen's and XLA's f32 version), within 2 ulp or so.
  */
-export const erfFunction = (type: string): string => `
-fn graft_erf(value: ${type}) -> ${type} {
+const erfFunction = (type: string): string => `
+fn ${helperName('erf', type)}(value: ${type}) -> ${type} {
   let x = clamp(value, ${type}(-4.0), ${type}(4.0));
   let s = x * x;
   let p = x * ((((((${type}(-2.72614225801306e-10) * s + 2.77068142495902e-08) * s - 2.10102402082508e-06) * s - 5.69250639462346e-05) * s - 7.34990630326855e-04) * s - 2.95459980854025e-03) * s - 1.60960333262415e-02);
@@ -97,8 +118,25 @@ fn graft_erf(value: ${type}) -> ${type} {
 }
 `;
 
+/** sin(x + shift * pi/2): reduction to [-pi/4, pi/4] in three parts, then the polynomials of Cephes' sinf and cosf. */
+const sineFunction = (name: 'sin' | 'cos', type: string, shift: number): string => {
+  const integer = type.replace('f32', 'i32');
+  return `
+fn ${helperName(name, type)}(x: ${type}) -> ${type} {
+  let j = floor(x * 0.6366197723675814 + 0.5);
+  let r = ((x - j * 1.5703125) - j * 4.837512969970703125e-4) - j * 7.54978995489188216e-8;
+  let z = r * r;
+  let s = r + r * z * (-1.6666654611e-1 + z * (8.3321608736e-3 - z * 1.9515295891e-4));
+  let c = 1.0 - 0.5 * z + z * z * (4.166664568298827e-2 + z * (-1.388731625493765e-3 + z * 2.443315711809948e-5));
+  let q = ${integer}(j) + ${shift};
+  let value = select(s, c, (q & ${integer}(1)) == ${integer}(1));
+  return select(value, -value, (q & ${integer}(2)) == ${integer}(2));
+}
+`;
+};
+
 /** Philox-4x32-10, four words of counter and key: the same bits as the reference's. */
-export const philoxFunction = `
+const philoxFunction = `
 fn graft_mul_high(a: u32, b: u32) -> u32 {
   let al = a & 0xffffu; let ah = a >> 16u; let bl = b & 0xffffu; let bh = b >> 16u;
   let low = al * bl; let mid1 = ah * bl + (low >> 16u); let mid2 = al * bh + (mid1 & 0xffffu);
