@@ -3,16 +3,19 @@ import {
   applyOp,
   defineOp,
   div,
+  type KernelFactory,
   mul,
   narrow,
   type Op,
   reshape,
   ShapeError,
   sameShape,
+  sizeOf,
   sqrt,
   sub,
   type Tensor,
 } from '@graftjs/tensor';
+import { elementKernel, vectorWidth } from './element-kernel.ts';
 
 /** Where each number stands in the `step` tensor of {@link adamw}. */
 export const adamwStep = ['lr', 'weightDecay', 'beta1Correction', 'beta2Correction'] as const;
@@ -41,6 +44,53 @@ export const adamwStepValues = (step: AdamwStep, options: AdamwOptions): Float32
     1 - options.beta2 ** step.step,
   ]);
 
+/** One pass; the parameter and both moments are written where they stand. */
+const kernel: KernelFactory = ({ inputs, attrs }, traits) => {
+  if (inputs.some((t) => t.dtype !== 'f32')) return undefined;
+  const size = sizeOf(inputs[0]!.shape);
+  const { width, type } = vectorWidth(size);
+  const scaled = inputs.length > 5;
+  const [beta1, beta2] = [attrs.beta1 as number, attrs.beta2 as number];
+  const dispatch = elementKernel(
+    {
+      label: 'adamw',
+      count: size / width,
+      buffers: [
+        ['param', type, { output: 0 }],
+        ['m', type, { output: 1 }],
+        ['v', type, { output: 2 }],
+        ['grad', type, { input: 1 }],
+        ['step', 'f32', { input: 4 }],
+        ...(scaled ? [['scale', 'f32', { input: 5 }] as const] : []),
+      ],
+      // 1 - beta is found in float64: in f32 the difference would keep only some of its digits.
+      words: [
+        ['beta1', 'f32', beta1],
+        ['rest1', 'f32', 1 - beta1],
+        ['beta2', 'f32', beta2],
+        ['rest2', 'f32', 1 - beta2],
+        ['eps', 'f32', attrs.eps as number],
+      ],
+      flops: 16 * size,
+      body: `  let g = grad[i]${scaled ? ' * scale[0]' : ''};
+  let lr = step[0];
+  let m1 = m[i] * p.beta1 + g * p.rest1;
+  let v1 = v[i] * p.beta2 + g * g * p.rest2;
+  m[i] = m1;
+  v[i] = v1;
+  let decayed = param[i] * (1.0 - lr * step[1]);
+  param[i] = decayed - lr / step[2] * (m1 / (sqrt(v1) / sqrt(step[3]) + p.eps));`,
+    },
+    traits,
+  );
+  const inPlace = [
+    { output: 0, input: 0 },
+    { output: 1, input: 2 },
+    { output: 2, input: 3 },
+  ];
+  return { dispatches: [dispatch], inPlace };
+};
+
 export const adamwOp: Op = defineOp({
   name: 'adamw',
   infer: ([param, , m, v]) => [param!, m!, v!],
@@ -56,6 +106,7 @@ export const adamwOp: Op = defineOp({
     const denominator = add(div(sqrt(v1), sqrt(correction2!)), attrs.eps as number);
     return [sub(decayed, mul(div(lr!, correction1!), div(m1, denominator))), m1, v1];
   },
+  kernel,
 });
 
 /**

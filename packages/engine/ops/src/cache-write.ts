@@ -4,6 +4,7 @@ import {
   applyOp,
   defineOp,
   iota,
+  type KernelFactory,
   less,
   not,
   type Op,
@@ -11,11 +12,43 @@ import {
   reshape,
   ShapeError,
   sameShape,
+  sizeOf,
   sub,
   type Tensor,
   take,
   where,
 } from '@graftjs/tensor';
+import { elementKernel, vectorWidth } from './element-kernel.ts';
+
+/** Writes the rows of the update where the cache stands, and touches no other. */
+const kernel: KernelFactory = ({ inputs: [cache, update] }, traits) => {
+  const [, , rows, d] = cache!.shape as [number, number, number, number];
+  if (cache!.dtype !== 'f32' || update!.dtype !== 'f32') return undefined;
+  const { width, type } = vectorWidth(d);
+  const dispatch = elementKernel(
+    {
+      label: 'cacheWrite',
+      count: sizeOf(update!.shape) / width,
+      buffers: [
+        ['cache', type, { output: 0 }],
+        ['rows', type, { input: 1 }],
+        ['position', 'i32', { input: 2 }],
+      ],
+      words: [
+        ['columns', 'u32', d / width],
+        ['newRows', 'u32', update!.shape[2]!],
+        ['cacheRows', 'u32', rows],
+      ],
+      body: `  let row = i / p.columns;
+  let destination = position[0] + i32(row % p.newRows);
+  if (destination >= 0 && u32(destination) < p.cacheRows) {
+    cache[((row / p.newRows) * p.cacheRows + u32(destination)) * p.columns + i % p.columns] = rows[i];
+  }`,
+    },
+    traits,
+  );
+  return { dispatches: [dispatch], inPlace: [{ output: 0, input: 0 }] };
+};
 
 export const cacheWriteOp: Op = defineOp({
   name: 'cacheWrite',
@@ -27,6 +60,7 @@ export const cacheWriteOp: Op = defineOp({
     const byRow = take(permute(update!, [2, 0, 1, 3]), sub(row, position!));
     return [where(reshape(inside, [rows, 1]), permute(byRow, [1, 2, 0, 3]), cache!)];
   },
+  kernel,
 });
 
 /**

@@ -8,6 +8,7 @@ import {
   equal,
   exp,
   iota,
+  type KernelFactory,
   less,
   log,
   max,
@@ -21,6 +22,7 @@ import {
   type Tensor,
   where,
 } from '@graftjs/tensor';
+import { onlineNormalizer, rowKernel } from './row-kernel.ts';
 
 /** Rows that count: a label that names a class and is not the ignored one. bool [n]. */
 const counted = (logits: Tensor, labels: Tensor, attrs: Attrs): Tensor =>
@@ -34,6 +36,73 @@ const atLabel = (logits: Tensor, labels: Tensor): Tensor =>
   equal(iota([1, logits.shape[1]!]), reshape(labels, [-1, 1]));
 
 const column = (x: Tensor): Tensor => reshape(x, [-1, 1]);
+
+/** Whether the row counts; a label is compared before it is used as an index. */
+const countedText = 'label >= 0 && u32(label) < p.steps * WIDTH && label != p.ignoreIndex';
+
+const kernel: KernelFactory = ({ inputs: [logits], attrs }, traits) => {
+  const [rows, columns] = logits!.shape;
+  if (!rows || !columns || logits!.dtype !== 'f32') return undefined;
+  const dispatch = rowKernel(
+    {
+      label: 'crossEntropy',
+      rows,
+      columns,
+      buffers: [
+        ['logits', 'Vec', { input: 0 }],
+        ['labels', 'i32', { input: 1 }],
+        ['losses', 'f32', { output: 0 }],
+        ['normalizers', 'f32', { output: 1 }],
+      ],
+      words: [['ignoreIndex', 'i32', attrs.ignoreIndex as number]],
+      flops: 4 * rows * columns,
+      body: `${onlineNormalizer('logits[base + i]')}
+  if (lane == 0u) {
+    let normalizer = rowGreatest + log(rowTotal);
+    let label = labels[row];
+    let counted = ${countedText};
+    let at = select(0u, u32(label), counted);
+    let picked = element(logits[base + at / WIDTH], at % WIDTH);
+    losses[row] = select(0.0, normalizer - picked, counted);
+    normalizers[row] = normalizer;
+  }`,
+    },
+    traits,
+  );
+  return { dispatches: [dispatch] };
+};
+
+const gradientKernel: KernelFactory = ({ inputs: [logits], attrs }, traits) => {
+  const [rows, columns] = logits!.shape;
+  if (!rows || !columns || logits!.dtype !== 'f32') return undefined;
+  const dispatch = rowKernel(
+    {
+      label: 'crossEntropyGradient',
+      rows,
+      columns,
+      buffers: [
+        ['logits', 'Vec', { input: 0 }],
+        ['labels', 'i32', { input: 1 }],
+        ['normalizers', 'f32', { input: 2 }],
+        ['dLosses', 'f32', { input: 3 }],
+        ['dLogits', 'Vec', { output: 0 }],
+      ],
+      words: [['ignoreIndex', 'i32', attrs.ignoreIndex as number]],
+      flops: 3 * rows * columns,
+      body: `  let label = labels[row];
+  let counted = ${countedText};
+  let at = select(0u, u32(label), counted);
+  let normalizer = normalizers[row];
+  let dLoss = dLosses[row];
+  for (var i = lane; i < p.steps; i += LANES) {
+    let slope = exp(logits[base + i] - normalizer) - oneHot(i, at);
+    dLogits[base + i] = select(Vec(), slope * dLoss, counted);
+  }`,
+    },
+    traits,
+  );
+  return { dispatches: [dispatch] };
+};
 
 /** Outputs: the losses [n], and the log-sum-exp of each row [n] for the gradient. */
 export const crossEntropyOp: Op = defineOp({
@@ -57,6 +126,7 @@ export const crossEntropyOp: Op = defineOp({
     if (dNormalizer) parts.push(mul(exp(sub(logits!, column(normalizer!))), column(dNormalizer)));
     return [parts.reduce(add), undefined];
   },
+  kernel,
 });
 
 /** Inputs logits, labels, log-sum-exp, dLoss; output (softmax - onehot) dLoss, exactly 0 in rows that do not count. */
@@ -68,6 +138,7 @@ export const crossEntropyGradientOp: Op = defineOp({
     const slope = where(atLabel(logits!, labels!), sub(p, 1), p);
     return [where(column(counted(logits!, labels!, attrs)), mul(slope, column(dLoss!)), 0)];
   },
+  kernel: gradientKernel,
 });
 
 export interface CrossEntropyOptions {

@@ -3,6 +3,7 @@ export { type AdamwOptions, type AdamwStep, adamw, adamwOp, adamwStepValues } fr
 export { argmax, argmaxOp } from './argmax.ts';
 export { type AttentionOptions, attention, attentionGradientOp, attentionOp } from './attention/attention.ts';
 export { cacheWrite, cacheWriteOp } from './cache-write.ts';
+export { type OpCase, type OpCaseInput, opCases } from './cases.ts';
 export {
   type CrossEntropyOptions,
   crossEntropy,

@@ -3,16 +3,19 @@ import {
   applyOp,
   concat,
   defineOp,
+  type KernelFactory,
   mul,
   narrow,
   neg,
   type Op,
   ShapeError,
+  sizeOf,
   sub,
   sum,
   type Tensor,
   unsqueeze,
 } from '@graftjs/tensor';
+import { elementKernel, vectorWidth } from './element-kernel.ts';
 
 /** The two halves of the last axis. */
 const halves = (x: Tensor): [Tensor, Tensor] => {
@@ -22,6 +25,45 @@ const halves = (x: Tensor): [Tensor, Tensor] => {
 
 /** `[t, d/2]` as is, `[b, t, d/2]` with an axis for the heads. */
 const overHeads = (table: Tensor): Tensor => (table.rank === 3 ? unsqueeze(table, 1) : table);
+
+/** One invocation turns a pair of the two halves, or four pairs. */
+const kernel: KernelFactory = ({ inputs: [x, cos] }, traits) => {
+  const [, heads, tokens, d] = x!.shape as [number, number, number, number];
+  if (x!.dtype !== 'f32' || cos!.dtype !== 'f32') return undefined;
+  const { width, type } = vectorWidth(d / 2);
+  const dispatch = elementKernel(
+    {
+      label: 'rotary',
+      count: sizeOf(x!.shape) / 2 / width,
+      buffers: [
+        ['x', type, { input: 0 }],
+        ['cosines', type, { input: 1 }],
+        ['sines', type, { input: 2 }],
+        ['y', type, { output: 0 }],
+      ],
+      words: [
+        ['half', 'u32', d / 2 / width],
+        ['tokens', 'u32', tokens],
+        ['heads', 'u32', heads],
+        ['tablesPerBatch', 'u32', cos!.shape.length === 3 ? 1 : 0],
+      ],
+      flops: 3 * sizeOf(x!.shape),
+      body: `  let row = i / p.half;
+  let column = i % p.half;
+  let batch = row / (p.heads * p.tokens);
+  let at = (row % p.tokens + batch * p.tokens * p.tablesPerBatch) * p.half + column;
+  let first = row * p.half * 2u + column;
+  let x1 = x[first];
+  let x2 = x[first + p.half];
+  let c = cosines[at];
+  let s = sines[at];
+  y[first] = x1 * c - x2 * s;
+  y[first + p.half] = x2 * c + x1 * s;`,
+    },
+    traits,
+  );
+  return { dispatches: [dispatch] };
+};
 
 export const rotaryOp: Op = defineOp({
   name: 'rotary',
@@ -42,6 +84,7 @@ export const rotaryOp: Op = defineOp({
       needs[2] ? sum(sub(mul(x1, d2), mul(x2, d1)), overAxes) : undefined,
     ];
   },
+  kernel,
 });
 
 /**

@@ -1,0 +1,321 @@
+import { type Attrs, type DType, type HostArray, type Op, type Shape, sizeOf } from '@graftjs/tensor';
+import { adamwOp, adamwStepValues } from './adamw.ts';
+import { argmaxOp } from './argmax.ts';
+import { attentionOp } from './attention/attention.ts';
+import { cacheWriteOp } from './cache-write.ts';
+import { crossEntropyOp } from './cross-entropy.ts';
+import { dropoutOp } from './dropout.ts';
+import { rmsNormOp } from './rms-norm.ts';
+import { rotaryOp } from './rotary.ts';
+import { softmaxOp } from './softmax.ts';
+
+export interface OpCaseInput {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly data: HostArray;
+}
+
+/** An operation with operands to try it on: shapes that divide into nothing, and degenerate ones. */
+export interface OpCase {
+  readonly name: string;
+  readonly op: Op;
+  readonly inputs: () => readonly OpCaseInput[];
+  readonly attrs: Attrs;
+  /** Inputs to differentiate the first output by. */
+  readonly wrt: readonly number[];
+}
+
+/** Values in (-2, 2) that look random and are the same everywhere. */
+function f32(shape: Shape, salt = 1): OpCaseInput {
+  let state = (salt * 0x9e3779b9) >>> 0;
+  const next = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 30 - 2;
+  };
+  next();
+  return { shape, dtype: 'f32', data: Float32Array.from({ length: sizeOf(shape) }, next) };
+}
+
+const map = (x: OpCaseInput, f: (v: number) => number): OpCaseInput => ({
+  ...x,
+  data: Float32Array.from(x.data, f),
+});
+
+const i32 = (shape: Shape, data: readonly number[]): OpCaseInput => ({
+  shape,
+  dtype: 'i32',
+  data: Int32Array.from(data),
+});
+
+const softmaxCases = [
+  [1, 1],
+  [3, 1],
+  [1, 7],
+  [2, 3, 8],
+  [5, 63],
+  [65, 64],
+  [3, 257],
+  [2, 1028],
+  [130, 12],
+].map(
+  (shape): OpCase => ({
+    name: `softmax ${shape.join('x')}`,
+    op: softmaxOp,
+    inputs: () => [map(f32(shape), (v) => 20 * v)],
+    attrs: { axis: shape.length - 1 },
+    wrt: [0],
+  }),
+);
+
+const rmsNormCases = [
+  [1, 1],
+  [1, 4],
+  [3, 7],
+  [2, 3, 64],
+  [67, 32],
+  [2, 2052],
+  [5, 257],
+].map(
+  (shape): OpCase => ({
+    name: `rmsNorm ${shape.join('x')}`,
+    op: rmsNormOp,
+    inputs: () => [f32(shape), f32([shape.at(-1)!], 2)],
+    attrs: { eps: 1e-5 },
+    wrt: [0, 1],
+  }),
+);
+
+const rotaryCases = [
+  [1, 1, 1, 2, 0],
+  [2, 3, 5, 8, 0],
+  [2, 3, 5, 6, 1],
+  [3, 2, 7, 32, 1],
+].map(
+  ([b, h, t, d, perBatch]): OpCase => ({
+    name: `rotary ${b}x${h}x${t}x${d}${perBatch ? ', tables of each sequence' : ''}`,
+    op: rotaryOp,
+    inputs: () => {
+      const table = perBatch ? [b!, t!, d! / 2] : [t!, d! / 2];
+      const angles = f32(table, 2);
+      return [f32([b!, h!, t!, d!]), map(angles, Math.cos), map(angles, Math.sin)];
+    },
+    attrs: {},
+    wrt: [0],
+  }),
+);
+
+interface AttentionShape {
+  readonly b: number;
+  readonly h: number;
+  readonly kv: number;
+  readonly tq: number;
+  readonly tk: number;
+  readonly d: number;
+  readonly causal?: boolean;
+  readonly window?: number;
+  readonly offset?: readonly number[];
+  readonly keyMask?: (batch: number, key: number) => boolean;
+}
+
+function attentionCase(label: string, s: AttentionShape): OpCase {
+  const { b, h, kv, tq, tk, d, offset, keyMask } = s;
+  return {
+    name: `attention ${b}x${h}/${kv}x${tq}x${tk}x${d} ${label}`,
+    op: attentionOp,
+    inputs: () => [
+      f32([b, h, tq, d]),
+      f32([b, kv, tk, d], 2),
+      f32([b, kv, tk, d], 3),
+      ...(offset ? [i32(offset.length === 1 ? [] : [b], offset)] : []),
+      ...(keyMask
+        ? [
+            i32(
+              [b, tk],
+              Array.from({ length: b * tk }, (_, i) => (keyMask(Math.floor(i / tk), i % tk) ? 1 : 0)),
+            ),
+          ]
+        : []),
+    ],
+    attrs: {
+      scale: 1 / Math.sqrt(d),
+      causal: s.causal ?? false,
+      window: s.window ?? 0,
+      hasOffset: offset !== undefined,
+      hasKeyMask: keyMask !== undefined,
+    },
+    wrt: [0, 1, 2],
+  };
+}
+
+const attentionCases = [
+  attentionCase('one of each', { b: 1, h: 1, kv: 1, tq: 1, tk: 1, d: 4 }),
+  attentionCase('all seen', { b: 2, h: 2, kv: 2, tq: 5, tk: 7, d: 8 }),
+  attentionCase('causal', { b: 2, h: 4, kv: 2, tq: 17, tk: 17, d: 32, causal: true }),
+  attentionCase('causal, a head dimension of no vectors', {
+    b: 1,
+    h: 2,
+    kv: 1,
+    tq: 5,
+    tk: 5,
+    d: 6,
+    causal: true,
+  }),
+  attentionCase('causal after a cache', { b: 1, h: 6, kv: 2, tq: 3, tk: 19, d: 12, causal: true }),
+  attentionCase('one query after a cache', {
+    b: 2,
+    h: 4,
+    kv: 2,
+    tq: 1,
+    tk: 37,
+    d: 16,
+    causal: true,
+    offset: [20],
+  }),
+  attentionCase('windowed', { b: 1, h: 2, kv: 1, tq: 33, tk: 33, d: 16, causal: true, window: 5 }),
+  attentionCase('offset of each sequence', {
+    b: 3,
+    h: 2,
+    kv: 1,
+    tq: 9,
+    tk: 25,
+    d: 8,
+    causal: true,
+    offset: [0, 16, 7],
+  }),
+  attentionCase('key mask', {
+    b: 2,
+    h: 2,
+    kv: 2,
+    tq: 9,
+    tk: 10,
+    d: 20,
+    keyMask: (batch, key) => key < 10 - 3 * batch,
+  }),
+  attentionCase('left padding: rows that see no key', {
+    b: 2,
+    h: 4,
+    kv: 2,
+    tq: 11,
+    tk: 11,
+    d: 40,
+    causal: true,
+    keyMask: (batch, key) => key >= 4 * batch,
+  }),
+  attentionCase('everything at once', {
+    b: 2,
+    h: 4,
+    kv: 1,
+    tq: 65,
+    tk: 70,
+    d: 64,
+    causal: true,
+    window: 20,
+    offset: [5, 2],
+    keyMask: (batch, key) => (key + batch) % 3 !== 0,
+  }),
+];
+
+const crossEntropyCases = [
+  [1, 1],
+  [3, 5],
+  [7, 32],
+  [66, 12],
+  [4, 257],
+  [3, 2052],
+].map(
+  ([n, v]): OpCase => ({
+    name: `crossEntropy ${n}x${v}`,
+    op: crossEntropyOp,
+    // labels in range, at both ends, ignored, and outside on both sides
+    inputs: () => {
+      const labels = [v! - 1, 0, -100, v!, -1, Math.floor(v! / 2)];
+      return [
+        map(f32([n!, v!]), (x) => 6 * x),
+        i32(
+          [n!],
+          Array.from({ length: n! }, (_, i) => labels[i % labels.length]!),
+        ),
+      ];
+    },
+    attrs: { ignoreIndex: -100 },
+    wrt: [0],
+  }),
+);
+
+const adamwOptions = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+const adamwCases = [[1], [7], [3, 4], [129, 5]].flatMap((shape) =>
+  [false, true].map(
+    (scaled): OpCase => ({
+      name: `adamw ${shape.join('x')}${scaled ? ', scaled' : ''}`,
+      op: adamwOp,
+      inputs: () => [
+        f32(shape),
+        f32(shape, 2),
+        f32(shape, 3),
+        map(f32(shape, 4), Math.abs),
+        {
+          shape: [4],
+          dtype: 'f32',
+          data: adamwStepValues({ lr: 1e-2, weightDecay: 0.1, step: 3 }, adamwOptions),
+        },
+        ...(scaled ? [{ shape: [], dtype: 'f32', data: Float32Array.of(0.25) } as const] : []),
+      ],
+      attrs: adamwOptions,
+      wrt: [],
+    }),
+  ),
+);
+
+const cacheWriteCases = [
+  [1, 1, 1, 1, 1, 0],
+  [2, 3, 7, 2, 8, 4],
+  [1, 2, 9, 5, 3, 6],
+  [1, 2, 4, 2, 4, -1],
+].map(
+  ([b, h, rows, t, d, position]): OpCase => ({
+    name: `cacheWrite ${t} of ${rows} rows at ${position}, ${b}x${h}, ${d} columns`,
+    op: cacheWriteOp,
+    inputs: () => [f32([b!, h!, rows!, d!]), f32([b!, h!, t!, d!], 2), i32([], [position!])],
+    attrs: {},
+    wrt: [0, 1],
+  }),
+);
+
+const dropoutCases = [[1], [5, 7], [64, 12]].map(
+  (shape): OpCase => ({
+    name: `dropout ${shape.join('x')}`,
+    op: dropoutOp,
+    inputs: () => [f32(shape), { shape: [2], dtype: 'u32', data: Uint32Array.of(17, 4) }],
+    attrs: { p: 0.3, stream: 5 },
+    wrt: [0],
+  }),
+);
+
+const argmaxCases = [
+  [1, 1],
+  [4, 7],
+  [3, 64],
+  [2, 1000],
+].map(
+  (shape): OpCase => ({
+    name: `argmax ${shape.join('x')}`,
+    op: argmaxOp,
+    // few distinct values: the first of several equals must win
+    inputs: () => [map(f32(shape), (v) => Math.round(2 * v))],
+    attrs: { axis: 1 },
+    wrt: [],
+  }),
+);
+
+/** Cases of every operation here, for suites that hold kernels and gradients against the decomposition. */
+export const opCases: readonly OpCase[] = [
+  ...softmaxCases,
+  ...rmsNormCases,
+  ...rotaryCases,
+  ...attentionCases,
+  ...crossEntropyCases,
+  ...adamwCases,
+  ...cacheWriteCases,
+  ...dropoutCases,
+  ...argmaxCases,
+];
