@@ -26,6 +26,8 @@ import {
   transpose,
   where,
 } from '@graftjs/tensor';
+import { attentionGradientKernel } from './backward-kernels.ts';
+import { attentionKernel } from './forward-kernel.ts';
 
 /** What a hidden key scores: finite, so that a row that sees no key stays finite too. */
 export const hiddenScore = -1e30;
@@ -98,6 +100,7 @@ export const attentionOp: Op = defineOp({
         : backpropagate(decompose(inputs, attrs), [dOut, dLse], targets);
     return inputs.map((_, i) => (needs[i] ? grads[wrt.indexOf(i)] : undefined));
   },
+  kernel: attentionKernel,
 });
 
 /**
@@ -112,6 +115,7 @@ export const attentionGradientOp: Op = defineOp({
     const targets = (attrs.wrt as readonly number[]).map((i) => primal[i]!);
     return backpropagate(decompose(primal, attrs), [inputs.at(-1), undefined], targets);
   },
+  kernel: attentionGradientKernel,
 });
 
 export interface AttentionOptions {
