@@ -18,6 +18,9 @@ export interface GpuBuffer {
 /** Released memory is kept for reuse up to this many bytes; the oldest goes first. */
 const defaultPoolBytes = 256 * 2 ** 20;
 
+/** An allocation of at least this many bytes takes the place of as much kept memory, which it might not fit beside. */
+const largeBytes = 32 * 2 ** 20;
+
 const storageUsage = BufferUsage.storage | BufferUsage.copySrc | BufferUsage.copyDst;
 const uniformUsage = BufferUsage.uniform | BufferUsage.copyDst;
 
@@ -40,6 +43,8 @@ export class BufferStore {
   readonly #retiring: { readonly epoch: number; readonly handle: GPUBuffer }[] = [];
   /** Released in the middle of an encoding, whose submission has no number yet. */
   #held: GPUBuffer[] | undefined;
+  /** The device had no room for these: they are never reused. */
+  readonly #failed = new WeakSet<GPUBuffer>();
   /** Free for reuse, oldest first. */
   #pool: GPUBuffer[] = [];
   #pooledBytes = 0;
@@ -93,6 +98,7 @@ export class BufferStore {
   release(buffer: GpuBuffer): void {
     if (!this.#live.delete(buffer)) throw new Error(`Buffer '${buffer.label}' is released already.`);
     this.#liveBytes -= buffer.handle.size;
+    if (this.#failed.has(buffer.handle)) return;
     if (this.#held) this.#held.push(buffer.handle);
     else this.#retire(buffer.handle);
   }
@@ -140,18 +146,19 @@ export class BufferStore {
 
   #allocate(size: number, usage: number, label: string): GPUBuffer {
     const device = this.#device;
+    if (size >= largeBytes) this.#shrinkPool(this.#pooledBytes - size);
     const before = this.#memory.allocated;
-    device.pushErrorScope('out-of-memory');
-    const handle = device.createBuffer({ size, usage, label });
-    const scope = device.popErrorScope().then(
-      (error) => {
-        if (!error) return;
+    const handle: GPUBuffer = this.#faults.capture(
+      'out-of-memory',
+      () => device.createBuffer({ size, usage, label }),
+      () => {
+        this.#failed.add(handle);
+        this.#memory.remove(size);
+        // Somebody may catch the error and ask for less: give them all there is.
         this.trim();
-        this.#faults.raise(new OutOfMemoryError(size, label, before));
+        return new OutOfMemoryError(size, label, before);
       },
-      () => {}, // The device is gone, which the next call says.
     );
-    this.#faults.watch(scope);
     this.#memory.add(size);
     return handle;
   }
@@ -174,6 +181,7 @@ export class BufferStore {
     for (const { epoch, handle } of this.#retiring) {
       if (epoch > completed) break;
       count++;
+      if (this.#failed.has(handle)) continue;
       this.#pool.push(handle);
       this.#pooledBytes += handle.size;
     }

@@ -7,9 +7,11 @@ import { OutOfMemoryError, ValidationError } from './errors.ts';
 export class Faults {
   #first: Error | undefined;
   readonly #scopes = new Set<Promise<void>>();
+  readonly #device: GPUDevice;
 
   /** `allocated` gives the bytes that are allocated now. */
   constructor(device: GPUDevice, allocated: () => number) {
+    this.#device = device;
     device.addEventListener('uncapturederror', (event) => {
       // Without this the error is printed as well, and it is about to be thrown.
       event.preventDefault();
@@ -30,10 +32,32 @@ export class Faults {
     else this.#first ??= error;
   }
 
-  /** Makes `settle` wait for `scope`, which raises what it finds. */
-  watch(scope: Promise<void>): void {
-    const watched = scope.finally(() => this.#scopes.delete(watched));
-    this.#scopes.add(watched);
+  /**
+   * Runs `call` and raises the first error that it makes, as `asError` says. Unlike the uncapturederror event,
+   * which a browser sends when it likes, this is known by the time that `settle` returns.
+   */
+  capture<T>(filter: GPUErrorFilter, call: () => T, asError: (error: GPUError) => Error): T {
+    const device = this.#device;
+    device.pushErrorScope(filter);
+    try {
+      return call();
+    } finally {
+      const watched = device
+        .popErrorScope()
+        .then(
+          (error) => {
+            if (error) this.raise(asError(error));
+          },
+          () => {}, // The device is gone, which the next call says.
+        )
+        .finally(() => this.#scopes.delete(watched));
+      this.#scopes.add(watched);
+    }
+  }
+
+  /** {@link capture} of mistakes. */
+  validate<T>(call: () => T): T {
+    return this.capture('validation', call, ({ message }) => new ValidationError(message.trim()));
   }
 
   /** @throws OutOfMemoryError, ValidationError */

@@ -95,7 +95,7 @@ export class Gpu {
   bindGroup(pipeline: GPUComputePipeline, buffers: readonly (GpuBuffer | BufferSlice)[]): GPUBindGroup {
     this.#lifetime.check();
     for (const bound of buffers) this.#checkOwned('buffer' in bound ? bound.buffer : bound, 'bindGroup');
-    return bindGroup(this.device, pipeline, buffers);
+    return this.#faults.validate(() => bindGroup(this.device, pipeline, buffers));
   }
 
   /**
@@ -135,12 +135,14 @@ export class Gpu {
   submit(encode: (encoder: GPUCommandEncoder) => void): Submission {
     this.#lifetime.check();
     if (this.#encoding) throw new Error('submit was called while another submission is being encoded.');
-    const encoder = this.device.createCommandEncoder();
     this.#encoding = true;
     this.buffers.encoding();
     try {
-      encode(encoder);
-      const epoch = this.#timeline.submit(encoder.finish());
+      const epoch = this.#faults.validate(() => {
+        const encoder = this.device.createCommandEncoder();
+        encode(encoder);
+        return this.#timeline.submit(encoder.finish());
+      });
       this.#submissions++;
       return this.#submission(epoch);
     } finally {
@@ -203,7 +205,7 @@ export class Gpu {
     try {
       value = await work;
     } catch (error) {
-      this.#lifetime.check();
+      await this.#lifetime.explain(error);
       await this.#faults.settle();
       throw error;
     }

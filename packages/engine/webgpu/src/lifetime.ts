@@ -42,6 +42,15 @@ export class Lifetime {
     });
   }
 
+  /** Throws the loss or the close where that is behind `error`. */
+  async explain(error: unknown): Promise<void> {
+    this.check();
+    if ((error as Error).name !== 'AbortError') return;
+    // Chromium rejects what is pending before it says that the device is lost.
+    await Promise.race([this.lost, new Promise((resolve) => setTimeout(resolve, 1000))]);
+    this.check();
+  }
+
   /** True where this call closed it. */
   close(): boolean {
     if (this.#end instanceof DeviceClosedError) return false;

@@ -76,7 +76,7 @@ export class PipelineCache {
     try {
       return await this.#lifetime.guard(this.#wait(pipeline));
     } catch (error) {
-      this.#lifetime.check();
+      await this.#lifetime.explain(error);
       await scope;
       const { messages } = await this.#lifetime.guard(this.#wait(module.getCompilationInfo()));
       const first = messages.find(({ type }) => type === 'error');
