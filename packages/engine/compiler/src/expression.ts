@@ -89,7 +89,7 @@ export function resolve(
 
   const make = (value: IrValue, at: readonly Form[], compute: boolean): Expression => {
     const { node, dtype, shape } = value;
-    if (options.hole && valueKey(options.hole) === valueKey(value))
+    if (options.hole && valueKey(options.hole) === valueKey(memoryOf(value)))
       return { kind: 'hole', at: linearize(at, shape), dtype };
     if (!compute && options.isMaterialized(value))
       return { kind: 'load', value, at: linearize(at, shape), dtype };

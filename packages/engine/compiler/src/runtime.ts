@@ -1,5 +1,5 @@
 import { byteSize, type HostArray, hostView, isVariable, type Tensor, Variable } from '@graftjs/tensor';
-import type { Gpu, GpuBuffer } from '@graftjs/webgpu';
+import type { DeviceTraits, Gpu, GpuBuffer } from '@graftjs/webgpu';
 import { lower } from './ir.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { type CompiledPlan, Program } from './program.ts';
@@ -16,6 +16,8 @@ export interface RuntimeOptions {
   readonly kernels?: boolean;
   /** Fills the memory of temporaries with NaN before each run, so that a read of unwritten memory shows. For tests. */
   readonly poison?: boolean;
+  /** Chooses kernels as if the device had other traits. For tests: every variant runs on one device. */
+  readonly traits?: Partial<DeviceTraits>;
   /** Told how many kernels are compiled so far, while a program is being made. */
   readonly onCompile?: (done: number, total: number) => void;
 }
@@ -25,6 +27,8 @@ export class Runtime {
   readonly gpu: Gpu;
   readonly options: RuntimeOptions;
   readonly arena: { buffer: GpuBuffer; byteLength: number; version: number };
+  /** What kernels are chosen by. */
+  readonly traits: DeviceTraits;
   readonly #plans = new Map<string, Promise<CompiledPlan>>();
   readonly #buffers = new WeakMap<Variable, GpuBuffer>();
   readonly #collected: FinalizationRegistry<GpuBuffer>;
@@ -32,6 +36,7 @@ export class Runtime {
   constructor(gpu: Gpu, options: RuntimeOptions = {}) {
     this.gpu = gpu;
     this.options = options;
+    this.traits = { ...gpu.traits, ...options.traits };
     this.arena = { buffer: gpu.buffers.create(16, 'arena'), byteLength: 16, version: 0 };
     this.#collected = new FinalizationRegistry((buffer) => {
       if (gpu.buffers.owns(buffer)) gpu.buffers.release(buffer);
@@ -51,7 +56,7 @@ export class Runtime {
           `update of ${variable.name}: ${variable.dtype} [${variable.shape}] cannot take ${next.dtype} [${next.shape}]`,
         );
     const roots = [...outputs, ...updates.map(([, next]) => next)];
-    const ir = lower(roots, this.gpu.traits, { kernels: this.options.kernels ?? true });
+    const ir = lower(roots, this.traits, { kernels: this.options.kernels ?? true });
     const variables = [...ir.variables];
     const slots = updates.map(([variable]) => {
       const known = variables.indexOf(variable);
@@ -60,7 +65,7 @@ export class Runtime {
     const key = `${ir.key}|${outputs.length}|${slots.join()}`;
     let plan = this.#plans.get(key);
     if (!plan) {
-      plan = this.#compilePlan(makePlan(ir, outputs.length, slots, this.gpu.traits));
+      plan = this.#compilePlan(makePlan(ir, outputs.length, slots, this.traits));
       this.#plans.set(key, plan);
       plan.catch(() => this.#plans.delete(key));
     }

@@ -80,7 +80,8 @@ const rmsNormCases = [
     name: `rmsNorm ${shape.join('x')}`,
     op: rmsNormOp,
     inputs: () => [f32(shape), f32([shape.at(-1)!], 2)],
-    attrs: { eps: 1e-5 },
+    // one element is normalised to its sign: only a large eps leaves a gradient to compare
+    attrs: { eps: shape.at(-1) === 1 ? 1 : 1e-5 },
     wrt: [0, 1],
   }),
 );

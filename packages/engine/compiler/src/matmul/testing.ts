@@ -1,0 +1,169 @@
+import type { Gpu, GpuBuffer } from '@graftjs/webgpu';
+import type { MatmulDispatch, MatmulKernel, MatmulOperand, MatmulProblem } from './problem.ts';
+
+/** What the tests share: problems with operands laid out in memory, their product in float64, and running kernels. */
+export interface Case {
+  readonly name: string;
+  readonly problem: MatmulProblem;
+  /** Memory of the operands; NaN wherever no element lies. */
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+}
+
+/** Which axis of an operand is contiguous: N = as it is written, T = stored transposed. */
+export type Layout = 'N' | 'T';
+
+export interface CaseOptions {
+  readonly batch?: readonly [number, number];
+  /** Elements before the operands. */
+  readonly offset?: number;
+  /** Elements after each row in memory. */
+  readonly padding?: number;
+  /** B is the same for all of the inner batch axis, as keys are for grouped queries. */
+  readonly sharedB?: boolean;
+  /** The inner batch axis lies between a matrix' rows, as heads lie in `[batch, tokens, heads, headDim]`. */
+  readonly interleaved?: boolean;
+}
+
+let state = 12345;
+const random = (): number => {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return state / 2 ** 31 - 1;
+};
+
+/** A case with values between -1 and 1. `form` is the layout of A, then of B. */
+export function makeCase(
+  form: string,
+  [m, k, n]: readonly [number, number, number],
+  options: CaseOptions = {},
+): Case {
+  const { batch = [1, 1], offset = 0, padding = 0, sharedB = false, interleaved = false } = options;
+  const place = (layout: Layout, rows: number, columns: number, shared: boolean): MatmulOperand => {
+    const [lines, length] = layout === 'N' ? [rows, columns] : [columns, rows];
+    const width = length + padding;
+    const z1 = shared ? 0 : interleaved ? width : lines * width;
+    const stride = interleaved && !shared ? batch[1] * width : width;
+    const z0 = shared ? lines * width : batch[1] * lines * width;
+    return {
+      offset,
+      batch: [z0, z1],
+      rowStride: layout === 'N' ? stride : 1,
+      colStride: layout === 'N' ? 1 : stride,
+    };
+  };
+  const a = place(form[0] as Layout, m, k, false);
+  const b = place(form[1] as Layout, k, n, sharedB);
+  const problem: MatmulProblem = { m, n, k, batch, a, b };
+  return {
+    name: `${form} ${m}x${k}x${n}${batch[0] * batch[1] > 1 ? ` batch ${batch.join('x')}` : ''}`,
+    problem,
+    a: fill(a, m, k, batch),
+    b: fill(b, k, n, batch),
+  };
+}
+
+const at = (o: MatmulOperand, z0: number, z1: number, row: number, column: number): number =>
+  o.offset + z0 * o.batch[0] + z1 * o.batch[1] + row * o.rowStride + column * o.colStride;
+
+function fill(o: MatmulOperand, rows: number, columns: number, [b0, b1]: readonly [number, number]) {
+  const last = at(o, b0 - 1, b1 - 1, rows - 1, columns - 1);
+  const data = new Float32Array(Math.ceil((last + 5) / 4) * 4).fill(Number.NaN);
+  for (let z0 = 0; z0 < b0; z0++)
+    for (let z1 = 0; z1 < b1; z1++)
+      for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) data[at(o, z0, z1, i, j)] = random();
+  return data;
+}
+
+/** The product in float64. */
+export function product({ problem, a, b }: Case): Float64Array {
+  const { m, n, k, batch } = problem;
+  const c = new Float64Array(batch[0] * batch[1] * m * n);
+  let result = 0;
+  for (let z0 = 0; z0 < batch[0]; z0++)
+    for (let z1 = 0; z1 < batch[1]; z1++)
+      for (let i = 0; i < m; i++)
+        for (let j = 0; j < n; j++) {
+          let sum = 0;
+          for (let x = 0; x < k; x++)
+            sum += a[at(problem.a, z0, z1, i, x)]! * b[at(problem.b, z0, z1, x, j)]!;
+          c[result++] = sum;
+        }
+  return c;
+}
+
+/** Elements of the result buffer beyond the result; they are NaN and must stay so. */
+const MARGIN = 64;
+
+/** Operands and result on the device. `run` gives the result and fails if anything beyond it was written. */
+export function upload(gpu: Gpu, { problem, a, b }: Case, extras: readonly Float32Array[] = []) {
+  const results = problem.batch[0] * problem.batch[1] * problem.m * problem.n;
+  const poison = new Float32Array(results + MARGIN).fill(Number.NaN);
+  const c = bufferOf(gpu, poison);
+  const operands = [bufferOf(gpu, a), bufferOf(gpu, b)];
+  const others = extras.map((data) => bufferOf(gpu, data));
+  return {
+    async run(kernel: MatmulKernel): Promise<Float32Array> {
+      gpu.write(c, 0, poison);
+      const prepared = await prepare(gpu, kernel, operands, c, others);
+      prepared.run();
+      const out = new Float32Array(await gpu.read(c));
+      prepared.release();
+      if (!out.subarray(results).every(Number.isNaN))
+        throw new Error(`${kernel.label} wrote past the end of its result`);
+      return out.subarray(0, results);
+    },
+    release(): void {
+      for (const buffer of [...operands, ...others, c]) gpu.buffers.release(buffer);
+    },
+  };
+}
+
+export function bufferOf(gpu: Gpu, data: Float32Array): GpuBuffer {
+  const buffer = gpu.buffers.create(data.byteLength, 'data');
+  gpu.write(buffer, 0, data);
+  return buffer;
+}
+
+/** A kernel with its buffers bound; `run` submits it `times` times over. */
+export async function prepare(
+  gpu: Gpu,
+  kernel: MatmulKernel,
+  operands: readonly GpuBuffer[],
+  c: GpuBuffer,
+  extras: readonly GpuBuffer[] = [],
+) {
+  const made: GpuBuffer[] = [];
+  const ready = async (dispatch: MatmulDispatch, storage: readonly GpuBuffer[]) => {
+    const uniform = gpu.buffers.uniform(dispatch.params.byteLength, 'params');
+    made.push(uniform);
+    gpu.write(uniform, 0, dispatch.params);
+    const layout = { storage: storage.length, uniform: true };
+    const pipeline = await gpu.pipeline(dispatch.wgsl, dispatch.label, layout);
+    const group = gpu.bindGroup(pipeline, [...storage, uniform]);
+    return { pipeline, group, workgroups: dispatch.workgroups };
+  };
+  const { splitK } = kernel;
+  const stages = [];
+  if (splitK) {
+    const parts = bufferOf(gpu, new Float32Array(splitK.scratch).fill(Number.NaN));
+    made.push(parts);
+    stages.push(await ready(kernel, [...operands, parts]));
+    stages.push(await ready(splitK.reduce, [parts, c, ...extras]));
+  } else stages.push(await ready(kernel, [...operands, c, ...extras]));
+  return {
+    run: (times = 1) =>
+      gpu.submit((encoder) => {
+        const pass = encoder.beginComputePass();
+        for (let i = 0; i < times; i++)
+          for (const { pipeline, group, workgroups } of stages) {
+            pass.setPipeline(pipeline);
+            pass.setBindGroup(0, group);
+            pass.dispatchWorkgroups(...workgroups);
+          }
+        pass.end();
+      }),
+    release: () => {
+      for (const buffer of made) gpu.buffers.release(buffer);
+    },
+  };
+}
