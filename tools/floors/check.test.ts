@@ -119,6 +119,20 @@ test('the inside of another package is closed, by path and by name', () => {
   ]);
 });
 
+test('a pattern in exports opens what it matches and nothing else', () => {
+  const exports = { '.': './src/index.ts', './files/*': './files/*', './data/*.json': './data/*.json' };
+  write(
+    'packages/low/base/package.json',
+    manifest('@graftjs/base', ['floor:0', 'runtime:any'], [], { exports }),
+  );
+  const names = ['files/a/b.bin', 'data/a.json', 'data/a.txt', 'filed/a'];
+  write('packages/mid/nn/src/index.ts', names.map((name) => `import '@graftjs/base/${name}';\n`).join(''));
+  expect(reasons()).toEqual([
+    expect.stringContaining('index.ts:3: @graftjs/base does not export @graftjs/base/data/a.txt'),
+    expect.stringContaining('index.ts:4: @graftjs/base does not export @graftjs/base/filed/a'),
+  ]);
+});
+
 test("tests may use Node, the root's tools and their own floor, but nothing undeclared or higher", () => {
   write(
     'packages/mid/nn/src/index.test.ts',

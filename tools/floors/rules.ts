@@ -37,6 +37,13 @@ const packageName = (specifier: string): string =>
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/');
 
+/** Whether `exports` holds the path itself or a pattern for it, such as `./files/*`. */
+const offers = (to: Workspace, path: string): boolean =>
+  [...to.exports].some((key) => {
+    const [before = '', after] = key.split('*');
+    return after === undefined ? key === path : path.startsWith(before) && path.endsWith(after);
+  });
+
 /** Why one package may not depend on the other, or undefined where it may. */
 export function judgeFloors(from: Workspace, to: Workspace, context: Context): string | undefined {
   if (to.floor < from.floor || to === from) return undefined;
@@ -78,7 +85,7 @@ export function judgeImport(
   }
   const name = packageName(specifier);
   const to = context.workspaces.get(name);
-  if (to && specifier !== name && !to.exports.has(`.${specifier.slice(name.length)}`)) {
+  if (to && specifier !== name && !offers(to, `.${specifier.slice(name.length)}`)) {
     return `${name} does not export ${specifier}; import what its "exports" offer`;
   }
   if (free) {

@@ -2,6 +2,7 @@ import { renderConversation } from './assistant-spans.ts';
 import { concat, type EncodedSegments, encodeSegments } from './encode-segments.ts';
 import { ChatTemplateError, DataError, VocabularyError } from './errors.ts';
 import { type Example, ignoreLabel, supervisedTokens } from './example.ts';
+import { openingTokens } from './opening-tokens.ts';
 import type { DataRecord, MessagesRecord } from './records.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -176,15 +177,6 @@ const dropSpaceAfterEnd = ({ ids, supervised }: EncodedSegments, tokenizer: Toke
       last--;
     if (supervised[last] === 1 && tokenizer.isSpecial(ids[last]!)) supervised.fill(0, last + 1, end);
   }
-};
-
-/** What the tokenizer's post-processor puts before a text: BOS, or nothing. */
-const openingTokens = (tokenizer: Tokenizer): Int32Array => {
-  const plain = tokenizer.encode('a', { addSpecialTokens: false });
-  const full = tokenizer.encode('a');
-  for (let start = 0; start + plain.length <= full.length; start++)
-    if (plain.every((id, i) => full[start + i] === id)) return full.slice(0, start);
-  return new Int32Array();
 };
 
 const toExample = ({ ids, supervised }: EncodedSegments, maskPrompt: boolean): Example => ({
