@@ -143,7 +143,7 @@ export async function prepare(
     return { pipeline, group, workgroups: dispatch.workgroups };
   };
   const { splitK } = kernel;
-  const stages = [];
+  const stages: Awaited<ReturnType<typeof ready>>[] = [];
   if (splitK) {
     const parts = bufferOf(gpu, new Float32Array(splitK.scratch).fill(Number.NaN));
     made.push(parts);
