@@ -5,7 +5,15 @@ import {
   FileReadError,
   FileWriteError,
 } from './errors.ts';
-import { checkName, checkRange, type FileSource, type Folder, memoryFile, readAllText } from './folder.ts';
+import {
+  allocate,
+  checkName,
+  checkRange,
+  type FileSource,
+  type Folder,
+  memoryFile,
+  readAllText,
+} from './folder.ts';
 
 export interface FetchFolderOptions {
   /** @default globalThis.fetch */
@@ -48,7 +56,9 @@ export function fetchFolder(baseUrl: string | URL, options: FetchFolderOptions =
 
     async has(name) {
       try {
-        await folder.open(name);
+        // Not a HEAD request, which many servers of single files do not answer.
+        const response = await request(urlOf(name), `${location}/${name}`, options, 'bytes=0-0');
+        await response.body?.cancel();
         return true;
       } catch (error) {
         if (error instanceof FileMissingError) return false;
@@ -83,7 +93,7 @@ async function openUrl(url: URL, name: string, options: FetchFolderOptions): Pro
   // 416 is the answer to a range of an empty file.
   if (response.status === 416) return memoryFile(name, new Uint8Array());
   if (response.status !== 206) return memoryFile(name, await wholeBody(response, name, options));
-  const start = new Uint8Array(await body(response, name));
+  const start = await body(response, name, FIRST_BYTES);
   const size = totalSize(response) ?? (start.byteLength < FIRST_BYTES ? start.byteLength : undefined);
   if (size === undefined || start.byteLength !== Math.min(size, FIRST_BYTES)) {
     // Across origins the total is often hidden: then the whole file it is.
@@ -108,7 +118,7 @@ async function openUrl(url: URL, name: string, options: FetchFolderOptions): Pro
           'Open it again',
         );
       }
-      const bytes = new Uint8Array(await body(part, name));
+      const bytes = await body(part, name, length);
       if (bytes.byteLength !== length) {
         throw new FileReadError(
           name,
@@ -135,7 +145,7 @@ async function request(
       ...(options.signal ? { signal: options.signal } : {}),
     });
   } catch (cause) {
-    if (options.signal?.aborted) throw cause;
+    if (isAbort(cause)) throw cause;
     throw new FileReadError(name, 'the server could not be reached', 'Check the address and the network', {
       cause,
     });
@@ -160,28 +170,46 @@ function startPageInstead(response: Response, name: string): boolean {
   return html && !/\.html?$/.test(name);
 }
 
-async function body(response: Response, name: string): Promise<ArrayBuffer> {
-  try {
-    return await response.arrayBuffer();
-  } catch (cause) {
-    throw new FileReadError(name, 'the connection broke while the file was being read', 'Try again', {
-      cause,
-    });
-  }
+async function wholeBody(response: Response, name: string, options: FetchFolderOptions): Promise<Uint8Array> {
+  return body(response, name, options.maxWholeFileBytes ?? MAX_WHOLE_FILE_BYTES);
 }
 
-async function wholeBody(response: Response, name: string, options: FetchFolderOptions): Promise<Uint8Array> {
-  const limit = options.maxWholeFileBytes ?? MAX_WHOLE_FILE_BYTES;
-  const announced = Number(response.headers.get('content-length') ?? 0);
-  if (announced > limit) {
-    await response.body?.cancel();
-    throw new CheckpointError(
-      name,
-      `the server does not answer ranges, and the whole file of ${announced} bytes is more than the ${limit} allowed`,
-      'Serve it with range requests, or download it first',
-    );
+/** Counted while it arrives: a server need not announce the length, and may unpack to more than it announced. */
+async function body(response: Response, name: string, limit: number): Promise<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (!reader) return new Uint8Array();
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read().catch((cause: unknown) => {
+      if (isAbort(cause)) throw cause;
+      throw new FileReadError(name, 'the connection broke while the file was being read', 'Try again', {
+        cause,
+      });
+    });
+    if (done) break;
+    parts.push(value);
+    length += value.byteLength;
+    if (length > limit || Number(response.headers.get('content-length') ?? 0) > limit) {
+      await reader.cancel();
+      throw new CheckpointError(
+        name,
+        `the server sends the whole file, which is more than the ${limit} bytes allowed`,
+        'Serve it with range requests, or download it first',
+      );
+    }
   }
-  return new Uint8Array(await body(response, name));
+  const bytes = allocate(name, length);
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.byteLength;
+  }
+  return bytes;
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError');
 }
 
 function totalSize(response: Response): number | undefined {

@@ -25,6 +25,25 @@ export function encodeManifest(step: number, files: ReadonlyMap<string, FileDige
   return new TextEncoder().encode(`${text}\n`);
 }
 
+/** Stands in place of the manifest while a checkpoint is written or removed where it stands. */
+export function encodeUnfinished(): Uint8Array {
+  return new TextEncoder().encode(
+    `${JSON.stringify({ format: FORMAT, version: VERSION, unfinished: true })}\n`,
+  );
+}
+
+/** Whether a folder is what an interrupted save or removal left. */
+export async function isUnfinished(folder: Folder): Promise<boolean> {
+  if (!(await folder.has(MANIFEST))) return false;
+  try {
+    const json = await readJsonObject(folder, MANIFEST);
+    return json.format === FORMAT && json.unfinished === true;
+  } catch (error) {
+    if (error instanceof JsonFileError) return false;
+    throw error;
+  }
+}
+
 /** @throws FileMissingError, JsonFileError, NewerFormatError, UnsafePathError */
 export async function readManifest(folder: Folder): Promise<Manifest> {
   const file = `${folder.location}/${MANIFEST}`;
@@ -33,6 +52,7 @@ export async function readManifest(folder: Folder): Promise<Manifest> {
     throw new JsonFileError(file, 'this is not the manifest of a training checkpoint');
   const version = natural(file, json, 'version');
   if (version > VERSION) throw new NewerFormatError(file, version, VERSION);
+  if (json.unfinished === true) throw new JsonFileError(file, 'saving this checkpoint was interrupted');
   const files = new Map<string, FileDigest>();
   for (const [name, value] of Object.entries(objectIn(file, json, 'files'))) {
     const entry = value as JsonObject;

@@ -42,9 +42,7 @@ export function pythonJson(value: unknown, floats: ReadonlySet<string> = new Set
 
 function pythonString(text: string): string {
   const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  return JSON.stringify(text).replace(/[\u007f-\uffff]/g, (unit) =>
-    unit === '\u007f' ? unit : escaped(unit),
-  );
+  return JSON.stringify(text).replace(/[\u007f-\uffff]/g, escaped);
 }
 
 /** A whole number is a Python int. */

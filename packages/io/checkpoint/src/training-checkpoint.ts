@@ -4,11 +4,19 @@
  * count. Older ones go only after the new one has been read back.
  *
  * Replacing a checkpoint of the same step moves the old one to `checkpoint-N.old` until the new one stands;
- * in between, `.old` is the checkpoint.
+ * in between, `.old` is the checkpoint. A place that cannot rename writes `checkpoint-N/` where it stands, with
+ * an unfinished manifest first; there, replacing a checkpoint of the same step gives the old one up.
  */
 import { CheckpointCorruptError, CheckpointError, FileWriteError, NewerFormatError } from './errors.ts';
 import { checkName, type FileContent, type FileSource, type Folder } from './folder.ts';
-import { encodeManifest, MANIFEST, type Manifest, readManifest } from './manifest.ts';
+import {
+  encodeManifest,
+  encodeUnfinished,
+  isUnfinished,
+  MANIFEST,
+  type Manifest,
+  readManifest,
+} from './manifest.ts';
 import { digesting, type FileDigest, matches } from './piece-hash.ts';
 import type { Named } from './safetensors-writer.ts';
 
@@ -68,10 +76,11 @@ export async function writeCheckpoint(
       'Choose another output folder or move it away',
     );
   }
-  // Without rename the folder is written in place: it does not count until its manifest is there.
-  const place = parent.rename ? `${name}.tmp` : name;
-  if (!parent.rename) await removeCheckpoint(parent, name);
-  const folder = parent.folder(place);
+  const folder = parent.folder(parent.rename ? `${name}.tmp` : name);
+  if (!parent.rename) {
+    await removeCheckpoint(parent, name);
+    await folder.writeAtomic(MANIFEST, encodeUnfinished());
+  }
   const digests = new Map<string, FileDigest>();
   for (const [file, content] of files instanceof Map ? files : Object.entries(files)) {
     if (file === MANIFEST)
@@ -125,6 +134,10 @@ export async function readCheckpoint(parent: Folder, step: number): Promise<Chec
 function nameOf(parent: Folder, step: number): string {
   if (Number.isSafeInteger(step) && step >= 0) return `checkpoint-${step}`;
   throw new CheckpointError(parent.location, `${step} is not a step`, 'Give a whole number from 0');
+}
+
+function isName(name: string): boolean {
+  return /^checkpoint-\d+$/.test(name);
 }
 
 /** Folders named as checkpoints, by step. `.old` stands in only where its successor is missing. */
@@ -183,7 +196,7 @@ async function manifestProblem(parent: Folder, entry: CheckpointEntry): Promise<
 /** A folder of other tools, which also name theirs `checkpoint-N`: it has files but no manifest. */
 async function isForeign(parent: Folder, name: string): Promise<boolean> {
   const folder = parent.folder(name);
-  return !(await folder.has(MANIFEST)) && (await folder.list()).length > 0 && parent.rename !== undefined;
+  return !(await folder.has(MANIFEST)) && (await folder.list()).length > 0;
 }
 
 /** Removes what an interrupted save left, and puts back a checkpoint whose replacement did not come. */
@@ -191,6 +204,9 @@ async function cleanUp(parent: Folder): Promise<void> {
   const names = new Set(await parent.list());
   for (const name of names) {
     if (/^checkpoint-\d+\.tmp$/.test(name)) await parent.remove(name);
+    if (!parent.rename && isName(name) && (await isUnfinished(parent.folder(name)))) {
+      await removeCheckpoint(parent, name);
+    }
     const old = /^(checkpoint-\d+)\.old$/.exec(name);
     if (!old) continue;
     if (names.has(old[1]!)) await removeCheckpoint(parent, name);
@@ -222,12 +238,17 @@ async function rotate(
 /** In an order that never leaves a folder that counts as a checkpoint and is not whole. */
 async function removeCheckpoint(parent: Folder, name: string): Promise<void> {
   if (!(await parent.list()).includes(name)) return;
-  const doomed = name.replace(/\.old$/, '');
   if (parent.rename) {
-    await parent.rename(name, `${doomed}.tmp`);
-    await parent.remove(`${doomed}.tmp`);
-  } else {
-    await parent.folder(name).remove(MANIFEST);
-    await parent.remove(name);
+    const doomed = `${name.replace(/\.old$/, '')}.tmp`;
+    await parent.remove(doomed);
+    await parent.rename(name, doomed);
+    await parent.remove(doomed);
+    return;
   }
+  const folder = parent.folder(name);
+  await folder.writeAtomic(MANIFEST, encodeUnfinished());
+  for (const file of await folder.list()) {
+    if (file !== MANIFEST) await folder.remove(file);
+  }
+  await parent.remove(name);
 }
