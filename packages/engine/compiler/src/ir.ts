@@ -1,5 +1,7 @@
 import {
   type Attrs,
+  binaryOps,
+  fillOp,
   isVariable,
   type Kernel,
   type KernelTraits,
@@ -161,6 +163,7 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
     const { op, attrs } = node;
     const inputs = node.inputs.map(lowerOf);
     if (!op.decompose) {
+      if (op.name === 'matmul') return [scaledMatmul(op, inputs, attrs, node.outputs[0]!)];
       if (op.name === 'concat') return [concatTree(op, inputs, attrs, node.outputs[0]!)];
       if (!primitives.has(op.name))
         throw new UnsupportedOperationError(op.name, 'it is not a primitive and has no decomposition');
@@ -171,6 +174,32 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
     const outputs = op.decompose(node.inputs, attrs);
     lowerAll(outputs);
     return outputs.map(lowerOf);
+  };
+
+  /** A constant factor under an operand's movement operations, and the operand without it. */
+  const unscaled = (value: IrValue): { value: IrValue; factor: number } => {
+    const { node } = value;
+    const [a, b] = node.inputs;
+    if (node.name === 'mul' && b!.node.name === 'fill')
+      return { value: a!, factor: b!.node.attrs.value as number };
+    if (node.name === 'mul' && a!.node.name === 'fill')
+      return { value: b!, factor: a!.node.attrs.value as number };
+    if (node.name !== 'permute' && node.name !== 'reshape') return { value, factor: 1 };
+    const inner = unscaled(a!);
+    if (inner.factor === 1) return { value, factor: 1 };
+    return { value: intern(node.op, [inner.value], node.attrs, [value])[0]!, factor: inner.factor };
+  };
+
+  /** (c A) B = c (A B): the factor moves behind the product, where it costs nothing, and c A needs no memory. */
+  const scaledMatmul = (op: Op, inputs: readonly IrValue[], attrs: Attrs, spec: TensorSpec): IrValue => {
+    const [a, b] = inputs.map(unscaled) as [ReturnType<typeof unscaled>, ReturnType<typeof unscaled>];
+    const factor = a.factor * b.factor;
+    const product = intern(op, [a.value, b.value], attrs, [spec])[0]!;
+    if (factor === 1) return product;
+    const constant = intern(fillOp, [], { value: factor, shape: [...spec.shape], dtype: spec.dtype }, [
+      spec,
+    ])[0]!;
+    return intern(binaryOps.mul, [product, constant], {}, [spec])[0]!;
   };
 
   /** Many operands in groups, so that no kernel has to bind them all. */
