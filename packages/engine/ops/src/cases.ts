@@ -23,6 +23,8 @@ export interface OpCase {
   readonly attrs: Attrs;
   /** Inputs to differentiate the first output by. */
   readonly wrt: readonly number[];
+  /** Long kernels: try only the form for the adapter at hand (llvmpipe takes half a minute to compile the others). */
+  readonly long?: boolean;
 }
 
 /** Values in (-2, 2) that look random and are the same everywhere. */
@@ -145,6 +147,7 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
       hasKeyMask: keyMask !== undefined,
     },
     wrt: [0, 1, 2],
+    ...(d > 16 ? { long: true } : {}),
   };
 }
 
@@ -168,11 +171,11 @@ const attentionCases = [
     kv: 2,
     tq: 1,
     tk: 37,
-    d: 16,
+    d: 8,
     causal: true,
     offset: [20],
   }),
-  attentionCase('windowed', { b: 1, h: 2, kv: 1, tq: 33, tk: 33, d: 16, causal: true, window: 5 }),
+  attentionCase('windowed', { b: 1, h: 2, kv: 1, tq: 33, tk: 33, d: 8, causal: true, window: 5 }),
   attentionCase('offset of each sequence', {
     b: 3,
     h: 2,
@@ -198,17 +201,19 @@ const attentionCases = [
     kv: 2,
     tq: 11,
     tk: 11,
-    d: 40,
+    d: 12,
     causal: true,
     keyMask: (batch, key) => key >= 4 * batch,
   }),
+  attentionCase('rows of 10 vectors', { b: 1, h: 2, kv: 1, tq: 13, tk: 21, d: 40, causal: true }),
+  attentionCase('rows of 16 vectors', { b: 1, h: 3, kv: 1, tq: 19, tk: 9, d: 64, window: 3, causal: true }),
   attentionCase('everything at once', {
     b: 2,
     h: 4,
     kv: 1,
     tq: 65,
     tk: 70,
-    d: 64,
+    d: 12,
     causal: true,
     window: 20,
     offset: [5, 2],

@@ -28,11 +28,7 @@ import {
 } from '@graftjs/tensor';
 import { attentionGradientKernel } from './backward-kernels.ts';
 import { attentionKernel } from './forward-kernel.ts';
-
-/** What a hidden key scores: finite, so that a row that sees no key stays finite too. */
-export const hiddenScore = -1e30;
-/** The least sum of weights: a row that sees no key has sum 0 and divides by this. */
-export const leastSum = 1e-37;
+import { hiddenScore, leastSum } from './tile.ts';
 
 /** The optional inputs, after q, k and v, as the attributes say. */
 function optionalInputs(

@@ -6,11 +6,15 @@ import {
   type Extents,
   each,
   extentsOf,
+  loadOwned,
   offsetStride,
   ownedRows,
   preamble,
+  queryGroups,
+  queryRows,
   sharedRow,
   sharedWords,
+  storeOwned,
   type Tile,
   tileOf,
 } from './tile.ts';
@@ -124,40 +128,18 @@ function queryDispatch(
   output: number,
 ): KernelDispatch {
   const tile = tileOf(e.d, traits);
-  const { vectors, rows, lanes } = tile;
-  const owned = ownedRows(tile);
-  const blocks = Math.ceil(e.queries / owned);
-  const groups = blocks * e.batches * e.heads;
-  const body = `
-  if (group >= p.groups) { return; }
-  let head = group / p.blocks;
-  let batch = head / p.heads;
-  let kvHead = batch * p.kvHeads + (head % p.heads) / (p.heads / p.kvHeads);
-  let keyBase = kvHead * u32(p.keys);
-  let firstRow = i32(group % p.blocks) * ${owned};
-  let lastRow = min(firstRow + ${owned}, p.queries) - 1;
-  let offset = ${offsetText};
-  var begin = 0;
-  var end = p.keys;
-  if (p.causal != 0u) {
-    begin = max(0, offset + firstRow - p.window + 1);
-    end = min(p.keys, offset + lastRow + 1);
-  }
+  const { vectors, rows } = tile;
+  const { blocks, groups } = queryGroups(e, tile);
+  const body = `${queryRows(tile, offsetText)}
 ${each(
   rows,
   (r) => `
-  let row${r} = firstRow + ${r * lanes} + i32(lane);
-  let place${r} = head * u32(p.queries) + u32(min(row${r}, p.queries - 1));
-  let at${r} = place${r} * ${vectors}u;
-  let highest${r} = select(p.keys, offset + row${r}, p.causal != 0u);
-  let lowest${r} = select(-1, offset + row${r} - p.window, p.causal != 0u);
   let stat${r} = stats[place${r}];
-${each(
-  vectors,
-  (c) => `  let q${r}_${c} = q[at${r} + ${c}u] * p.scale;
-  let dO${r}_${c} = dO[at${r} + ${c}u];
-  var dq${r}_${c} = vec4<f32>();`,
-)}`,
+${loadOwned(tile, [
+  { name: `q${r}_`, buffer: 'q', at: `at${r}`, times: 'p.scale' },
+  { name: `dO${r}_`, buffer: 'dO', at: `at${r}` },
+])}
+${each(vectors, (c) => `  var dq${r}_${c} = vec4<f32>();`)}`,
 )}
   for (var key = begin; key < end; key++) {
     let keyAt = (keyBase + u32(key)) * ${vectors}u;
@@ -187,8 +169,8 @@ ${each(vectors, (c) => `    dq${r}_${c} = fma(k${c}, vec4<f32>(dS${r}), dq${r}_$
 ${each(
   rows,
   (r) => `
-  if (row${r} < p.queries) {
-${each(vectors, (c) => `    dq[at${r} + ${c}u] = dq${r}_${c} * p.scale;`)}
+  if (row${r} < runLength) {
+${storeOwned(tile, [{ name: `dq${r}_`, buffer: 'dq', at: `at${r}`, times: 'p.scale' }])}
   }`,
 )}`;
   const outputs = [['dq', 'vec4<f32>', { output }] as const];
@@ -230,13 +212,12 @@ ${each(
   let held${r} = u32(min(key${r}, p.keys - 1));
   let at${r} = (kvHead * u32(p.keys) + held${r}) * ${vectors}u;
   let unmasked${r} = ${request.attrs.hasKeyMask ? `keyMask[batch * u32(p.keys) + held${r}] != 0` : 'true'};
-${each(vectors, (c) =>
-  [
-    `  let k${r}_${c} = k[at${r} + ${c}u] * p.scale;`,
-    wantsK ? `  let v${r}_${c} = v[at${r} + ${c}u];\n  var dk${r}_${c} = vec4<f32>();` : '',
-    wantsV ? `  var dv${r}_${c} = vec4<f32>();` : '',
-  ].join('\n'),
-)}`,
+${loadOwned(tile, [
+  { name: `k${r}_`, buffer: 'k', at: `at${r}`, times: 'p.scale' },
+  ...(wantsK ? [{ name: `v${r}_`, buffer: 'v', at: `at${r}` }] : []),
+])}
+${wantsK ? each(vectors, (c) => `  var dk${r}_${c} = vec4<f32>();`) : ''}
+${wantsV ? each(vectors, (c) => `  var dv${r}_${c} = vec4<f32>();`) : ''}`,
 )}
   for (var head = firstHead; head < firstHead + sharing; head++) {
   for (var row = begin; row < end; row++) {
@@ -275,12 +256,10 @@ ${each(
   rows,
   (r) => `
   if (key${r} < p.keys) {
-${each(vectors, (c) =>
-  [
-    wantsK ? `    dk[at${r} + ${c}u] = dk${r}_${c} * p.scale;` : '',
-    wantsV ? `    dv[at${r} + ${c}u] = dv${r}_${c};` : '',
-  ].join('\n'),
-)}
+${storeOwned(tile, [
+  ...(wantsK ? [{ name: `dk${r}_`, buffer: 'dk', at: `at${r}`, times: 'p.scale' }] : []),
+  ...(wantsV ? [{ name: `dv${r}_`, buffer: 'dv', at: `at${r}` }] : []),
+])}
   }`,
 )}`;
   const outputs: NamedBuffer[] = [];

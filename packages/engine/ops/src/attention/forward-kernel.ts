@@ -4,11 +4,16 @@ import {
   dotProduct,
   each,
   extentsOf,
+  hiddenScore,
+  leastSum,
+  loadOwned,
   offsetStride,
-  ownedRows,
   preamble,
+  queryGroups,
+  queryRows,
   sharedRow,
   sharedWords,
+  storeOwned,
   tileOf,
 } from './tile.ts';
 
@@ -23,9 +28,10 @@ export const attentionKernel: KernelFactory = (request, traits) => {
   if (inputs.slice(0, 3).some((t) => t.dtype !== 'f32') || e.d % 4 !== 0 || traits.maxStorageBuffers < 7)
     return undefined;
   const tile = tileOf(e.d, traits);
+  // A lane for a query leaves a GPU idle where there are hardly any queries: the products are better there.
+  if (!tile.broadcast && (e.heads / e.kvHeads) * e.queries < 8) return undefined;
   const { vectors, rows, lanes } = tile;
-  const blocks = Math.ceil(e.queries / ownedRows(tile));
-  const groups = blocks * e.batches * e.heads;
+  const { blocks, groups } = queryGroups(e, tile);
   const keyMaskInput = attrs.hasOffset ? 4 : 3;
   const buffers: NamedBuffer[] = [
     ['q', 'vec4<f32>', { input: 0 }],
@@ -41,31 +47,14 @@ export const attentionKernel: KernelFactory = (request, traits) => {
     ['offset', 'i32', e.keys - e.queries],
     ['offsetStride', 'u32', offsetStride(request)],
   ]);
-  const body = `
-  if (group >= p.groups) { return; }
-  let head = group / p.blocks;
-  let batch = head / p.heads;
-  let kvHead = batch * p.kvHeads + (head % p.heads) / (p.heads / p.kvHeads);
-  let keyBase = kvHead * u32(p.keys);
-  let firstRow = i32(group % p.blocks) * ${ownedRows(tile)};
-  let lastRow = min(firstRow + ${ownedRows(tile)}, p.queries) - 1;
-  let offset = ${attrs.hasOffset ? 'offsets[batch * p.offsetStride]' : 'p.offset'};
-  var begin = 0;
-  var end = p.keys;
-  if (p.causal != 0u) {
-    begin = max(0, offset + firstRow - p.window + 1);
-    end = min(p.keys, offset + lastRow + 1);
-  }
+  const body = `${queryRows(tile, attrs.hasOffset ? 'offsets[batch * p.offsetStride]' : 'p.offset')}
 ${each(
   rows,
   (r) => `
-  let row${r} = firstRow + ${r * lanes} + i32(lane);
-  let at${r} = (head * u32(p.queries) + u32(min(row${r}, p.queries - 1))) * ${vectors}u;
-  let highest${r} = select(p.keys, offset + row${r}, p.causal != 0u);
-  let lowest${r} = select(-1, offset + row${r} - p.window, p.causal != 0u);
-  var m${r} = -1e30;
+  var m${r} = ${hiddenScore};
   var l${r} = 0.0;
-${each(vectors, (c) => `  let q${r}_${c} = q[at${r} + ${c}u] * p.scale;\n  var o${r}_${c} = vec4<f32>();`)}`,
+${loadOwned(tile, [{ name: `q${r}_`, buffer: 'q', at: `at${r}`, times: 'p.scale' }])}
+${each(vectors, (c) => `  var o${r}_${c} = vec4<f32>();`)}`,
 )}
   for (var key = begin; key < end; key++) {
     let keyAt = (keyBase + u32(key)) * ${vectors}u;
@@ -93,11 +82,11 @@ ${each(vectors, (c) => `    o${r}_${c} = fma(v${c}, vec4<f32>(weight${r}), o${r}
 ${each(
   rows,
   (r) => `
-  if (row${r} < p.queries) {
-    let total = max(l${r}, 1e-37);
-    logSums[head * u32(p.queries) + u32(row${r})] = m${r} + log(total);
+  if (row${r} < runLength) {
+    let total = max(l${r}, ${leastSum});
+    logSums[place${r}] = m${r} + log(total);
     let share = 1.0 / total;
-${each(vectors, (c) => `    o[at${r} + ${c}u] = o${r}_${c} * share;`)}
+${storeOwned(tile, [{ name: `o${r}_`, buffer: 'o', at: `at${r}`, times: 'share' }])}
   }`,
 )}`;
   const dispatch: KernelDispatch = {

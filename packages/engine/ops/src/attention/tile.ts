@@ -1,6 +1,11 @@
 import type { KernelRequest, KernelTraits } from '@graftjs/tensor';
 import type { Word } from '../kernel-text.ts';
 
+/** What a hidden key scores: finite, so that a row that sees no key stays finite too. */
+export const hiddenScore = -1e30;
+/** The least sum of weights: a row that sees no key has sum 0 and divides by this. */
+export const leastSum = 1e-37;
+
 /** Extents of one attention. */
 export interface Extents {
   readonly batches: number;
@@ -66,6 +71,57 @@ export function sharedRow(tile: Tile, name: string, buffer: string, at: string):
   ].join('\n');
 }
 
+/** Rows that a lane owns: `name0`, `name1`, ... are the vec4 of the row that begins at `at` of `buffer`. */
+export interface OwnedRow {
+  readonly name: string;
+  readonly buffer: string;
+  readonly at: string;
+  /** Factor; only loads take one, in a store it is applied to what is stored. */
+  readonly times?: string;
+}
+
+/**
+ * Loads rows that a lane owns. Where a compiler spends tens of milliseconds on each access in the text (llvmpipe),
+ * the text has one access a row in a loop, and a choice of the vec4 that it is for.
+ */
+export function loadOwned(tile: Tile, rows: readonly OwnedRow[]): string {
+  const { vectors, broadcast } = tile;
+  const value = (r: OwnedRow, c: string): string =>
+    `${r.buffer}[${r.at} + ${c}]${r.times ? ` * ${r.times}` : ''}`;
+  if (!broadcast)
+    return rows.map((r) => each(vectors, (c) => `let ${r.name}${c} = ${value(r, `${c}u`)};`)).join('\n');
+  return [
+    ...rows.map((r) => each(vectors, (c) => `var ${r.name}${c} = vec4<f32>();`)),
+    'for (var c = 0u; c < p.vectors; c++) {',
+    ...rows.map(
+      (r) =>
+        `let ${r.name}c = ${value(r, 'c')};\n` +
+        each(vectors, (c) => `${r.name}${c} = select(${r.name}${c}, ${r.name}c, c == ${c}u);`),
+    ),
+    '}',
+  ].join('\n');
+}
+
+/** Stores rows that a lane owns; the opposite of {@link loadOwned}. */
+export function storeOwned(tile: Tile, rows: readonly OwnedRow[]): string {
+  const { vectors, broadcast } = tile;
+  const times = (r: OwnedRow): string => (r.times ? ` * ${r.times}` : '');
+  if (!broadcast)
+    return rows
+      .map((r) => each(vectors, (c) => `${r.buffer}[${r.at} + ${c}u] = ${r.name}${c}${times(r)};`))
+      .join('\n');
+  return [
+    'for (var c = 0u; c < p.vectors; c++) {',
+    ...rows.map(
+      (r) =>
+        `var ${r.name}c = ${r.name}0;\n` +
+        each(vectors - 1, (c) => `${r.name}c = select(${r.name}c, ${r.name}${c + 1}, c == ${c + 1}u);`) +
+        `\n${r.buffer}[${r.at} + c] = ${r.name}c${times(r)};`,
+    ),
+    '}',
+  ].join('\n');
+}
+
 /** `let name = a · b`, summed in four lanes that do not wait for each other. */
 export const dotProduct = (
   tile: Tile,
@@ -90,6 +146,7 @@ export const sharedWords = (
 ): Word[] => [
   ['groups', 'u32', groups],
   ['blocks', 'u32', blocks],
+  ['vectors', 'u32', e.d / 4],
   ['heads', 'u32', e.heads],
   ['kvHeads', 'u32', e.kvHeads],
   ['queries', 'i32', e.queries],
@@ -99,6 +156,48 @@ export const sharedWords = (
   ['window', 'i32', (attrs.window as number) || 2 ** 30],
   ['scale', 'f32', attrs.scale as number],
 ];
+
+/**
+ * Text that places the query rows a workgroup owns. The rows of all heads that share keys are one run (they lie
+ * one after another in memory), so that single queries of several heads fill a workgroup together.
+ * Gives head-wide `batch`, `kvHead`, `keyBase`, the keys `begin` ... `end` - 1 that any of the rows sees, and for
+ * each owned row r: `rowN` in the run of `runLength`, `placeN` among all query rows, `atN` (first vec4)
+ * and the keys it sees, above `lowestN` and up to `highestN`.
+ */
+export function queryRows(tile: Tile, offset: string): string {
+  const owned = ownedRows(tile);
+  return `
+  if (group >= p.groups) { return; }
+  let kvHead = group / p.blocks;
+  let batch = kvHead / p.kvHeads;
+  let keyBase = kvHead * u32(p.keys);
+  let runLength = i32(p.heads / p.kvHeads) * p.queries;
+  let firstRow = i32(group % p.blocks) * ${owned};
+  let lastRow = min(firstRow + ${owned}, runLength) - 1;
+  let offset = ${offset};
+  var begin = 0;
+  var end = p.keys;
+  if (p.causal != 0u) {
+    let oneHead = firstRow / p.queries == lastRow / p.queries;
+    begin = max(0, offset + select(0, firstRow % p.queries, oneHead) - p.window + 1);
+    end = min(p.keys, offset + select(p.queries - 1, lastRow % p.queries, oneHead) + 1);
+  }
+${each(
+  tile.rows,
+  (r) => `
+  let row${r} = firstRow + ${r * tile.lanes} + i32(lane);
+  let place${r} = kvHead * u32(runLength) + u32(min(row${r}, runLength - 1));
+  let at${r} = place${r} * ${tile.vectors}u;
+  let highest${r} = select(p.keys, offset + row${r} % p.queries, p.causal != 0u);
+  let lowest${r} = select(-1, offset + row${r} % p.queries - p.window, p.causal != 0u);`,
+)}`;
+}
+
+/** Workgroups that {@link queryRows} needs: for one run of rows, and in all. */
+export function queryGroups(e: Extents, tile: Tile): { blocks: number; groups: number } {
+  const blocks = Math.ceil(((e.heads / e.kvHeads) * e.queries) / ownedRows(tile));
+  return { blocks, groups: blocks * e.batches * e.kvHeads };
+}
 
 /** Where the i32 offset tensor has one entry for each sequence its stride is 1; 0 where there is one for all. */
 export const offsetStride = (request: KernelRequest): number =>
