@@ -36,6 +36,22 @@ export class FileWriteError extends CheckpointError {
   }
 }
 
+/** Another process is writing to the folder. */
+export class FolderLockedError extends CheckpointError {
+  readonly pid: number;
+  readonly host: string;
+
+  constructor(file: string, pid: number, host: string) {
+    super(
+      file,
+      `process ${pid} on ${quoted(host)} is writing to this folder`,
+      'Wait for it or choose another output folder; if it is surely gone, remove this file',
+    );
+    this.pid = pid;
+    this.host = host;
+  }
+}
+
 /** A file name leads out of its folder. */
 export class UnsafePathError extends CheckpointError {
   /** The name as it was given. */

@@ -21,6 +21,7 @@ export {
   type TokenizerFiles,
 } from './model-folder.ts';
 export { fromFloat32, toFloat32 } from './numbers.ts';
+export { opfsFolder } from './opfs-folder.ts';
 export type { FileDigest } from './piece-hash.ts';
 export { pythonJson } from './python-json.ts';
 export type { TensorEntry } from './safetensors-header.ts';

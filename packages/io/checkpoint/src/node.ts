@@ -20,6 +20,8 @@ import {
   readAllText,
 } from './folder.ts';
 
+export { type FolderLock, lockFolder } from './node-lock.ts';
+
 export interface NodeFolderOptions {
   /**
    * Links out of the folder: `'cache'` follows only those of the Hugging Face cache, from

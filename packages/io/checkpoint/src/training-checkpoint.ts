@@ -76,6 +76,24 @@ export async function writeCheckpoint(
       'Choose another output folder or move it away',
     );
   }
+  try {
+    await save(parent, name, step, files, options);
+  } catch (error) {
+    // What is half-written may be what fills the disk.
+    if (parent.rename) await parent.remove(`${name}.tmp`).catch(() => {});
+    throw error;
+  }
+  await rotate(parent, step, keep, new Set(options.protect));
+  return parent.folder(name);
+}
+
+async function save(
+  parent: Folder,
+  name: string,
+  step: number,
+  files: Named<FileContent>,
+  options: WriteCheckpointOptions,
+): Promise<void> {
   const folder = parent.folder(parent.rename ? `${name}.tmp` : name);
   if (!parent.rename) {
     await removeCheckpoint(parent, name);
@@ -83,8 +101,9 @@ export async function writeCheckpoint(
   }
   const digests = new Map<string, FileDigest>();
   for (const [file, content] of files instanceof Map ? files : Object.entries(files)) {
-    if (file === MANIFEST)
+    if (file === MANIFEST) {
       throw new CheckpointError(folder.location, `a file is named ${MANIFEST}`, 'Rename it');
+    }
     const { content: through, digest } = digesting(content);
     await folder.writeAtomic(checkName(folder.location, file), through);
     digests.set(file, digest());
@@ -92,8 +111,6 @@ export async function writeCheckpoint(
   await folder.writeAtomic(MANIFEST, encodeManifest(step, digests));
   if (options.verify !== false) await verify(folder, await readManifest(folder));
   if (parent.rename) await putInPlace(parent, name);
-  await rotate(parent, step, keep, new Set(options.protect));
-  return parent.folder(name);
 }
 
 /** Checkpoints with a readable manifest, oldest step first. Their files are not read. */
