@@ -37,6 +37,16 @@ export default defineConfig({
       },
       {
         resolve: { conditions: [source, ...defaultClientConditions] },
+        // found late, they would make the first run load its page a second time
+        optimizeDeps: {
+          include: [
+            '@huggingface/jinja',
+            '@huggingface/tokenizers',
+            'pure-rand/distribution/uniformInt',
+            'pure-rand/generator/xoroshiro128plus',
+            'fast-check',
+          ],
+        },
         test: {
           name: 'browser',
           include: ['packages/**/*.any.test.ts', 'packages/**/*.browser.test.ts'],
