@@ -20,7 +20,7 @@ import {
   readAllText,
 } from './folder.ts';
 
-export { type FolderLock, lockFolder } from './node-lock.ts';
+export { type FolderLock, lockFolder } from './lock.node.ts';
 
 export interface NodeFolderOptions {
   /**

@@ -5,7 +5,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FolderLockedError } from './errors.ts';
-import { lockFolder } from './node-lock.ts';
+import { lockFolder } from './lock.node.ts';
 
 let root: string;
 beforeEach(() => {
