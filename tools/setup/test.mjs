@@ -27,7 +27,7 @@ const vitest = (project) => [
 
 const steps = [
   { name: 'floors', tool: 'tsx', args: ['tools/floors/main.ts'] },
-  { name: 'lint', tool: 'biome', args: ['check', '.'] },
+  { name: 'lint', tool: 'biome', args: ['check', '--error-on-warnings', '.'] },
   { name: 'typecheck', tool: 'nx', args: ['run-many', '-t', 'typecheck'] },
   { name: 'test in Node', tool: 'vitest', args: vitest('node'), project: 'node' },
   { name: 'test in Chromium', tool: 'vitest', args: vitest('browser'), project: 'browser' },
