@@ -153,7 +153,7 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
 
 const attentionCases = [
   attentionCase('one of each', { b: 1, h: 1, kv: 1, tq: 1, tk: 1, d: 4 }),
-  attentionCase('all seen', { b: 2, h: 2, kv: 2, tq: 5, tk: 7, d: 8 }),
+  attentionCase('all seen', { b: 2, h: 2, kv: 2, tq: 9, tk: 7, d: 8 }),
   attentionCase('causal', { b: 2, h: 4, kv: 2, tq: 17, tk: 17, d: 32, causal: true }),
   attentionCase('causal, a head dimension of no vectors', {
     b: 1,

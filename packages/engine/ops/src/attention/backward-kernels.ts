@@ -31,16 +31,16 @@ const stats = { scratch: 0 } as const;
 export const attentionGradientKernel: KernelFactory = (request, traits) => {
   const e = extentsOf(request);
   const floats = [...request.inputs.slice(0, 3), ...request.inputs.slice(-3)];
-  if (floats.some((t) => t.dtype !== 'f32') || e.d % 4 !== 0 || traits.maxStorageBuffers < 8)
-    return undefined;
+  const tile = tileOf(e.d, traits);
+  if (!tile || floats.some((t) => t.dtype !== 'f32') || traits.maxStorageBuffers < 8) return undefined;
   const wrt = request.attrs.wrt as readonly number[];
   const rowCount = e.batches * e.heads * e.queries;
   const scratch: TensorSpec[] = [{ shape: [rowCount + e.batches, 2], dtype: 'f32' }];
   const dispatches = [statsDispatch(request, e, traits)];
   const dq = wrt.indexOf(0);
-  if (dq >= 0) dispatches.push(queryDispatch(request, e, traits, dq));
+  if (dq >= 0) dispatches.push(queryDispatch(request, e, tile, traits, dq));
   if (wrt.includes(1) || wrt.includes(2))
-    dispatches.push(keyDispatch(request, e, traits, wrt.indexOf(1), wrt.indexOf(2)));
+    dispatches.push(keyDispatch(request, e, tile, traits, wrt.indexOf(1), wrt.indexOf(2)));
   return { dispatches, scratch };
 };
 
@@ -124,10 +124,10 @@ const offsetText = 'i32(stats[p.batches * p.heads * u32(p.queries) + batch].x)';
 function queryDispatch(
   request: KernelRequest,
   e: Extents,
+  tile: Tile,
   traits: KernelTraits,
   output: number,
 ): KernelDispatch {
-  const tile = tileOf(e.d, traits);
   const { vectors, rows } = tile;
   const { blocks, groups } = queryGroups(e, tile);
   const body = `${queryRows(tile, offsetText)}
@@ -180,11 +180,11 @@ ${storeOwned(tile, [{ name: `dq${r}_`, buffer: 'dq', at: `at${r}`, times: 'p.sca
 function keyDispatch(
   request: KernelRequest,
   e: Extents,
+  tile: Tile,
   traits: KernelTraits,
   dk: number,
   dv: number,
 ): KernelDispatch {
-  const tile = tileOf(e.d, traits);
   const { vectors, rows, lanes } = tile;
   const owned = ownedRows(tile);
   const blocks = Math.ceil(e.keys / owned);

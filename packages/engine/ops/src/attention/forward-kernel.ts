@@ -25,9 +25,9 @@ import {
 export const attentionKernel: KernelFactory = (request, traits) => {
   const { inputs, attrs } = request;
   const e = extentsOf(request);
-  if (inputs.slice(0, 3).some((t) => t.dtype !== 'f32') || e.d % 4 !== 0 || traits.maxStorageBuffers < 7)
-    return undefined;
   const tile = tileOf(e.d, traits);
+  if (!tile || inputs.slice(0, 3).some((t) => t.dtype !== 'f32') || traits.maxStorageBuffers < 7)
+    return undefined;
   // A lane for a query leaves a GPU idle where there are hardly any queries: the products are better there.
   if (!tile.broadcast && (e.heads / e.kvHeads) * e.queries < 8) return undefined;
   const { vectors, rows, lanes } = tile;

@@ -1,0 +1,45 @@
+import { evaluate } from '@graftjs/reference';
+import { type Shape, ShapeError, sizeOf, Variable, zeros } from '@graftjs/tensor';
+import { expect, test } from 'vitest';
+import { attention } from './attention.ts';
+
+const values = (shape: Shape, salt: number) =>
+  new Variable(
+    shape,
+    Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(salt * (i + 1))),
+  );
+const i32 = (shape: Shape, data: number[]) => new Variable(shape, Int32Array.from(data));
+
+test('a cache read at an offset gives what the whole sequence gives', () => {
+  const [q, k, v] = [values([1, 2, 6, 4], 1), values([1, 2, 6, 4], 2), values([1, 2, 6, 4], 3)];
+  const [whole] = evaluate([attention(q, k, v, { causal: true })]);
+  // the last two queries against all six keys
+  const tail = values([1, 2, 2, 4], 1);
+  const data = [...q.pending!];
+  tail.set(Float32Array.from([...data.slice(16, 24), ...data.slice(40, 48)]));
+  const [byDefault, byOffset] = evaluate([
+    attention(tail, k, v, { causal: true }),
+    attention(tail, k, v, { causal: true, offset: i32([], [4]) }),
+  ]);
+  const expected = [...whole!.slice(16, 24), ...whole!.slice(40, 48)];
+  expect([...byDefault!]).toEqual(expected);
+  expect([...byOffset!]).toEqual(expected);
+});
+
+test('a query that sees no key gives zeros', () => {
+  const [q, k, v] = [values([1, 1, 3, 4], 1), values([1, 1, 3, 4], 2), values([1, 1, 3, 4], 3)];
+  const [y] = evaluate([attention(q, k, v, { causal: true, keyMask: i32([1, 3], [0, 1, 1]) })]);
+  expect([...y!.slice(0, 4)]).toEqual([0, 0, 0, 0]);
+  expect([...y!.slice(4, 8)]).toEqual([...v.pending!.slice(4, 8)]);
+});
+
+test('shapes that do not fit are refused with what is needed', () => {
+  const q = zeros([1, 4, 3, 8]);
+  const k = zeros([1, 3, 3, 8]);
+  expect(() => attention(q, k, k)).toThrow('4 query heads are no multiple of 3 key heads');
+  expect(() => attention(q, zeros([1, 2, 3, 6]), zeros([1, 2, 3, 6]))).toThrow(ShapeError);
+  expect(() => attention(q, q, zeros([1, 4, 5, 8]))).toThrow('of one b and d');
+  expect(() => attention(q, q, q, { window: 4 })).toThrow('needs causal: true');
+  expect(() => attention(q, q, q, { offset: zeros([], 'f32') })).toThrow('i32 offset');
+  expect(() => attention(q, q, q, { keyMask: zeros([1, 4], 'i32') })).toThrow('keyMask [b, tk]');
+});
