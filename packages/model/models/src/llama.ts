@@ -1,0 +1,82 @@
+import { type Context, Embedding, Linear, Module, RmsNorm } from '@graftjs/nn';
+import { add, broadcastTo, iota, type Tensor } from '@graftjs/tensor';
+import { DecoderBlock, frequencyTensor, KvCache, rotaryTable } from '@graftjs/transformer';
+import type { LlamaConfig } from './config.ts';
+
+export interface LlamaInputs {
+  /** i32 `[b, t]`. */
+  readonly inputIds: Tensor;
+  /** i32 `[t]` or `[b, t]`; left out: 0, 1, … or what follows the cache. */
+  readonly positions?: Tensor;
+  readonly cache?: KvCache;
+  /** i32 `[b, keys]`, 0 where a key is padding. Not needed for padding on the right. */
+  readonly keyMask?: Tensor;
+}
+
+/** Embeddings, decoder blocks, final norm. */
+export class LlamaModel extends Module {
+  readonly embed_tokens: Embedding;
+  readonly layers: DecoderBlock[];
+  readonly norm: RmsNorm;
+  readonly #frequencies: Tensor;
+
+  constructor(config: LlamaConfig) {
+    super();
+    this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize);
+    this.layers = Array.from({ length: config.layers }, (_, i) => {
+      const window = config.windowOf(i);
+      return new DecoderBlock({ ...config, ...(window ? { window } : {}) }, i);
+    });
+    this.norm = new RmsNorm(config.hiddenSize, config.normEps);
+    this.#frequencies = frequencyTensor({
+      headDim: config.headDim,
+      theta: config.ropeTheta,
+      scaling: config.ropeScaling,
+    });
+  }
+
+  /** Hidden states after the final norm, `[b, t, hidden]`. */
+  forward({ inputIds, positions, cache, keyMask }: LlamaInputs, context: Context): Tensor {
+    const t = inputIds.shape[1]!;
+    const counted = positions ?? (cache ? add(iota([t]), broadcastTo(cache.position, [t])) : iota([t]));
+    const { cos, sin } = rotaryTable(counted, this.#frequencies);
+    const pass = { cos, sin, ...(cache ? { cache } : {}), ...(keyMask ? { keyMask } : {}) };
+    let hidden = this.embed_tokens.forward(inputIds, context);
+    for (const layer of this.layers) hidden = layer.forward(hidden, pass, context);
+    return this.norm.forward(hidden);
+  }
+}
+
+/** A Llama-family decoder with its language-model head. Parameter names are Hugging Face's. */
+export class LlamaForCausalLM extends Module {
+  readonly config: LlamaConfig;
+  readonly model: LlamaModel;
+  /** Shares its weight with the embeddings where the config ties them. */
+  readonly lm_head: Linear;
+
+  constructor(config: LlamaConfig) {
+    super();
+    this.config = config;
+    this.model = new LlamaModel(config);
+    this.lm_head = new Linear(
+      config.hiddenSize,
+      config.vocabSize,
+      config.tieWordEmbeddings ? { weight: this.model.embed_tokens.weight } : {},
+    );
+  }
+
+  hiddenStates(inputs: LlamaInputs, context: Context): Tensor {
+    return this.model.forward(inputs, context);
+  }
+
+  /** Logits `[b, t, vocabulary]`. */
+  forward(inputs: LlamaInputs, context: Context): Tensor {
+    return this.lm_head.forward(this.hiddenStates(inputs, context), context);
+  }
+
+  /** An empty cache for this model. */
+  newCache(batchSize: number, capacity: number): KvCache {
+    const { layers, kvHeads, headDim } = this.config;
+    return new KvCache({ layers, batchSize, kvHeads, capacity, headDim });
+  }
+}

@@ -1,0 +1,76 @@
+import { type Context, Linear, Module, Site } from '@graftjs/nn';
+import { attention, rotary } from '@graftjs/ops';
+import { permute, reshape, type Tensor } from '@graftjs/tensor';
+import type { KvCache } from './kv-cache.ts';
+
+export interface AttentionConfig {
+  readonly hiddenSize: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly qkvBias: boolean;
+  readonly outputBias: boolean;
+  /** Keys that a query sees, its own included; left out: all before it. */
+  readonly window?: number;
+}
+
+/** What every layer of one pass shares. */
+export interface PassInputs {
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+  readonly cache?: KvCache;
+  /** i32 `[b, keys]`, 0 where a key is padding. */
+  readonly keyMask?: Tensor;
+}
+
+/** What an attachment to keys or values sees. */
+export interface KeyValueDetails {
+  readonly layer: SelfAttention;
+  readonly layerIndex: number;
+  readonly context: Context;
+}
+
+/** Causal self-attention with rotary positions and grouped queries (Llama's). */
+export class SelfAttention extends Module {
+  readonly q_proj: Linear;
+  readonly k_proj: Linear;
+  readonly v_proj: Linear;
+  readonly o_proj: Linear;
+  /** Keys after their rotation, and values, `[b, kvHeads, t, headDim]`, before they enter the cache. */
+  readonly keys: Site<KeyValueDetails> = new Site();
+  readonly values: Site<KeyValueDetails> = new Site();
+  readonly #config: AttentionConfig;
+  readonly #index: number;
+
+  constructor(config: AttentionConfig, index: number) {
+    super();
+    const { hiddenSize, heads, kvHeads, headDim, qkvBias, outputBias } = config;
+    this.#config = config;
+    this.#index = index;
+    this.q_proj = new Linear(hiddenSize, heads * headDim, { bias: qkvBias });
+    this.k_proj = new Linear(hiddenSize, kvHeads * headDim, { bias: qkvBias });
+    this.v_proj = new Linear(hiddenSize, kvHeads * headDim, { bias: qkvBias });
+    this.o_proj = new Linear(heads * headDim, hiddenSize, { bias: outputBias });
+  }
+
+  /** x `[b, t, hidden]` -> `[b, t, hidden]`. */
+  forward(x: Tensor, { cos, sin, cache, keyMask }: PassInputs, context: Context): Tensor {
+    const { heads, kvHeads, headDim, window } = this.#config;
+    const [b, t] = x.shape as [number, number];
+    const split = (y: Tensor, n: number): Tensor => permute(reshape(y, [b, t, n, headDim]), [0, 2, 1, 3]);
+    const details: KeyValueDetails = { layer: this, layerIndex: this.#index, context };
+    const q = rotary(split(this.q_proj.forward(x, context), heads), cos, sin);
+    const k = rotary(split(this.k_proj.forward(x, context), kvHeads), cos, sin);
+    const v = split(this.v_proj.forward(x, context), kvHeads);
+    let keys = this.keys.apply(k, details);
+    let values = this.values.apply(v, details);
+    if (cache) ({ keys, values } = cache.extend(this.#index, keys, values));
+    const mixed = attention(q, keys, values, {
+      causal: true,
+      ...(window ? { window } : {}),
+      ...(cache ? { offset: cache.position } : {}),
+      ...(keyMask ? { keyMask } : {}),
+    });
+    return this.o_proj.forward(reshape(permute(mixed, [0, 2, 1, 3]), [b, t, heads * headDim]), context);
+  }
+}

@@ -1,0 +1,58 @@
+import { cacheWrite } from '@graftjs/ops';
+import { type Tensor, Variable } from '@graftjs/tensor';
+
+export interface KvCacheOptions {
+  readonly layers: number;
+  readonly batchSize: number;
+  readonly kvHeads: number;
+  /** Positions it can hold. */
+  readonly capacity: number;
+  readonly headDim: number;
+}
+
+/**
+ * Keys and values of the positions seen so far, `[b, kvHeads, capacity, headDim]` for each layer. `position`, how
+ * many are there, is data: one program serves every position. A pass records its next contents in `updates`, which
+ * the program that runs it takes.
+ */
+export class KvCache {
+  readonly capacity: number;
+  /** i32 scalar: the position of the first token of the pass. */
+  readonly position: Variable;
+  readonly #keys: Variable[];
+  readonly #values: Variable[];
+  #updates: [Variable, Tensor][] = [];
+
+  constructor({ layers, batchSize, kvHeads, capacity, headDim }: KvCacheOptions) {
+    this.capacity = capacity;
+    this.position = new Variable([], undefined, { dtype: 'i32', name: 'cache position' });
+    const make = (name: string) =>
+      Array.from(
+        { length: layers },
+        (_, i) =>
+          new Variable([batchSize, kvHeads, capacity, headDim], undefined, { name: `${name} cache ${i}` }),
+      );
+    this.#keys = make('key');
+    this.#values = make('value');
+  }
+
+  /** The layer's keys and values with those of this pass in place. */
+  extend(layer: number, keys: Tensor, values: Tensor): { keys: Tensor; values: Tensor } {
+    const [k, v] = [this.#keys[layer]!, this.#values[layer]!];
+    const next = { keys: cacheWrite(k, keys, this.position), values: cacheWrite(v, values, this.position) };
+    this.#updates.push([k, next.keys], [v, next.values]);
+    return next;
+  }
+
+  /** What the pass since the last call writes into the cache. */
+  takeUpdates(): [Variable, Tensor][] {
+    const updates = this.#updates;
+    this.#updates = [];
+    return updates;
+  }
+
+  /** The device memory it holds: for a runtime to release. */
+  get variables(): readonly Variable[] {
+    return [...this.#keys, ...this.#values, this.position];
+  }
+}
