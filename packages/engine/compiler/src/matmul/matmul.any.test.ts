@@ -113,6 +113,19 @@ describe('every shape and form', () => {
   });
 });
 
+// No adapter here has them, so these texts are validated only; sizes 4, 8 and 16 run.
+test.for([32, 64])('texts for subgroups of %i are valid', async (subgroupSize, { skip }) => {
+  skip(gpu.traits.subgroupSize === 0, 'the adapter has no subgroups');
+  for (const form of FORMS) {
+    const { problem } = makeCase(form, [64, 64, 64]);
+    for (const config of matmulConfigs(problem, { ...gpu.traits, subgroupSize })) {
+      if (config.family !== 'subgroup') continue;
+      const kernel = matmulKernel(problem, gpu.traits, { config });
+      await gpu.pipeline(kernel.wgsl, kernel.label, { storage: 3, uniform: true });
+    }
+  }
+});
+
 describe('operands in place', () => {
   const layouts: [string, string, readonly [number, number, number], CaseOptions][] = [
     ['heads between tokens', 'NT', [20, 8, 20], { batch: [2, 3], interleaved: true }],
