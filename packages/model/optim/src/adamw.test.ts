@@ -28,16 +28,16 @@ const weights = [
   [0.8463878088845397, -1.8309950328842088],
 ];
 const moments = {
-  'm.0': [
+  'first.0': [
     0.18559346177088112, -0.37118692354176225, 0.09279673088544056, 0.04639836544272028, -0.02319918272136014,
     0.5567803853126433,
   ],
-  'm.1': [0.4266231919091571, -0.00010665579797728928],
-  'v.0': [
+  'first.1': [0.4266231919091571, -0.00010665579797728928],
+  'second.0': [
     0.018450232372132943, 0.07380092948853177, 0.004612558093033236, 0.001153139523258309,
     0.00028828488081457723, 0.1660520913491964,
   ],
-  'v.1': [0.15300347193199526, 9.562716995749705e-9],
+  'second.1': [0.15300347193199526, 9.562716995749705e-9],
 };
 
 const start = (): Parameter[] => [
@@ -132,12 +132,17 @@ test('named parameters name the state; a state of other parameters is refused', 
       ['a.bias', bias!],
     ]),
   );
-  expect([...optimizer.state().keys()].sort()).toEqual(['m.a.bias', 'm.a.weight', 'v.a.bias', 'v.a.weight']);
+  expect([...optimizer.state().keys()].sort()).toEqual([
+    'first.a.bias',
+    'first.a.weight',
+    'second.a.bias',
+    'second.a.weight',
+  ]);
   const state = new Map([...optimizer.state()].map(([name, v]) => [name, new Float32Array(v.size)]));
   optimizer.loadState(state);
-  state.delete('m.a.bias');
-  state.set('v.a.bias', new Float32Array(3));
-  state.set('m.b', new Float32Array(2));
+  state.delete('first.a.bias');
+  state.set('second.a.bias', new Float32Array(3));
+  state.set('first.b', new Float32Array(2));
   const error = (() => {
     try {
       optimizer.loadState(state);
@@ -147,7 +152,11 @@ test('named parameters name the state; a state of other parameters is refused', 
     return undefined;
   })();
   expect(error).toBeInstanceOf(OptimizerStateError);
-  expect(error).toMatchObject({ missing: ['m.a.bias'], unexpected: ['m.b'], mismatched: ['v.a.bias'] });
+  expect(error).toMatchObject({
+    missing: ['first.a.bias'],
+    unexpected: ['first.b'],
+    mismatched: ['second.a.bias'],
+  });
 });
 
 test('gradients that do not fit and steps that are no steps are refused', () => {

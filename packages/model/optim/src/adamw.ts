@@ -19,12 +19,9 @@ export interface UpdateOptions {
   readonly clipNorm?: number;
 }
 
-/** A variable and its next value, as `Runtime.compile` takes them. */
-export type VariableUpdate = readonly [Variable, Tensor];
-
 export interface Update {
-  /** Next values of the parameters and of the optimizer's state. */
-  readonly updates: VariableUpdate[];
+  /** Parameters and state with their next values, as `Runtime.compile` takes them. */
+  readonly updates: [Variable, Tensor][];
   /** f32 scalar: norm of all gradients together, before clipping. */
   readonly gradNorm: Tensor;
 }
@@ -34,126 +31,140 @@ export interface VariableReader {
   read(variable: Variable): Promise<HostArray>;
 }
 
-/** AdamW over a fixed list of parameters. See {@link createAdamW}. */
-export interface AdamW {
-  readonly parameters: ReadonlyMap<string, Parameter>;
-  /**
-   * Sets the numbers of the step that runs next: `step` is 0 for the first. Programs need not be compiled again.
-   * @throws RangeError where `step` is not a whole number from 0 on
-   */
-  beginStep(step: number, lr?: number): void;
-  /** One step from gradients in the order of the parameters. @throws ShapeError */
-  update(gradients: readonly Tensor[], options?: UpdateOptions): Update;
-  /** Adds gradients to the accumulators. @throws ShapeError */
-  accumulate(gradients: readonly Tensor[]): VariableUpdate[];
-  /** One step from what the accumulators hold; empties them. */
-  applyAccumulated(options?: UpdateOptions): Update;
-  /** The variables that must survive for an exact continuation: `m.<name>` and `v.<name>` of each parameter. */
-  state(): ReadonlyMap<string, Variable>;
-  /** The values of {@link AdamW.state}. */
-  readState(reader: VariableReader): Promise<Map<string, HostArray>>;
-  /** Takes over values of {@link AdamW.readState}. @throws OptimizerStateError where names or lengths differ */
-  loadState(state: ReadonlyMap<string, HostArray>): void;
+/** A parameter with what belongs to it. */
+interface Slot {
+  readonly parameter: Parameter;
+  readonly first: Variable;
+  readonly second: Variable;
+  sum: Variable | undefined;
 }
 
 /**
- * AdamW (Loshchilov and Hutter, 2019) as torch.optim.AdamW, with its defaults. Owns the running means m and v, f32
- * and zero at first; what changes every step (learning rate, bias corrections) is data.
- *
- * @param parameters f32; by name, or a list whose names are then the indices
+ * AdamW (Loshchilov and Hutter, 2019) over a fixed set of f32 parameters, in the order of torch.optim.AdamW and with
+ * its defaults. Owns the running means of the gradients and of their squares, zero at first. The numbers of a step
+ * (learning rate, bias corrections) are data: `beginStep` writes them before the program runs.
  */
-export function createAdamW(
-  parameters: ReadonlyMap<string, Parameter> | readonly Parameter[],
-  options: AdamWOptions = {},
-): AdamW {
-  const named: ReadonlyMap<string, Parameter> =
-    parameters instanceof Map
-      ? parameters
-      : new Map([...(parameters as readonly Parameter[])].map((p, i) => [String(i), p]));
-  const list = [...named.values()];
-  const [beta1, beta2] = options.betas ?? [0.9, 0.999];
-  const constants = { beta1, beta2, eps: options.eps ?? 1e-8 };
-  const weightDecay = options.weightDecay ?? 0.01;
-  const numbers = new Variable([4], undefined, { name: 'adamw step' });
-  const like = (prefix: string): Map<string, Variable> =>
-    new Map(
-      [...named].map(([name, p]) => [
-        `${prefix}.${name}`,
-        new Variable(p.shape, undefined, { name: `${prefix}.${name}` }),
-      ]),
-    );
-  const first = like('m');
-  const second = like('v');
-  const [m, v] = [[...first.values()], [...second.values()]];
-  let sums: Variable[] | undefined;
-  const accumulators = (): Variable[] => {
-    sums ??= [...like('sum').values()];
-    return sums;
-  };
+export class AdamW {
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  readonly #slots = new Map<string, Slot>();
+  readonly #constants: { readonly beta1: number; readonly beta2: number; readonly eps: number };
+  readonly #lr: number;
+  readonly #weightDecay: number;
+  readonly #step = new Variable([4], undefined, { name: 'optimizer step' });
 
-  const check = (gradients: readonly Tensor[]): void => {
-    if (gradients.length !== list.length || gradients.some((g, i) => !sameShape(g.shape, list[i]!.shape)))
+  /** @param parameters by name, or a list, whose names are then the indices */
+  constructor(parameters: ReadonlyMap<string, Parameter> | readonly Parameter[], options: AdamWOptions = {}) {
+    const [beta1, beta2] = options.betas ?? [0.9, 0.999];
+    this.#constants = { beta1, beta2, eps: options.eps ?? 1e-8 };
+    this.#lr = options.lr ?? 1e-3;
+    this.#weightDecay = options.weightDecay ?? 0.01;
+    this.parameters = Array.isArray(parameters)
+      ? new Map((parameters as readonly Parameter[]).map((p, i) => [String(i), p]))
+      : new Map(parameters as ReadonlyMap<string, Parameter>);
+    for (const [name, parameter] of this.parameters) {
+      const state = (what: string): Variable =>
+        new Variable(parameter.shape, undefined, { name: `${name} ${what}` });
+      this.#slots.set(name, {
+        parameter,
+        first: state('first moment'),
+        second: state('second moment'),
+        sum: undefined,
+      });
+    }
+  }
+
+  /**
+   * Sets the numbers of the step that runs next, 0 for the first. Nothing is compiled again.
+   * @throws RangeError where `step` is not a whole number from 0 on
+   */
+  beginStep(step: number, learningRate = this.#lr): void {
+    if (!Number.isSafeInteger(step) || step < 0)
+      throw new RangeError(`beginStep: the step must be a whole number from 0 on, got ${step}`);
+    const numbers = { lr: learningRate, weightDecay: this.#weightDecay, step: step + 1 };
+    this.#step.set(adamwStepValues(numbers, this.#constants));
+  }
+
+  /** One step from gradients in the order of the parameters. @throws ShapeError */
+  update(gradients: readonly Tensor[], { clipNorm }: UpdateOptions = {}): Update {
+    this.#check(gradients);
+    const gradNorm = globalNorm(gradients);
+    const scale = clipNorm === undefined ? {} : { gradScale: clipScale(gradNorm, clipNorm) };
+    const updates = [...this.#slots.values()].flatMap(({ parameter, first, second }, i) => {
+      const [p1, m1, v1] = adamw(parameter, gradients[i]!, first, second, this.#step, {
+        ...this.#constants,
+        ...scale,
+      });
+      return [
+        [parameter, p1],
+        [first, m1],
+        [second, v1],
+      ] as [Variable, Tensor][];
+    });
+    return { updates, gradNorm };
+  }
+
+  /** Adds gradients to the sums that `applyAccumulated` takes. @throws ShapeError */
+  accumulate(gradients: readonly Tensor[]): [Variable, Tensor][] {
+    this.#check(gradients);
+    return this.#sums().map((sum, i) => [sum, add(sum, gradients[i]!)]);
+  }
+
+  /** One step from the accumulated gradients, which become zero again. */
+  applyAccumulated(options: UpdateOptions = {}): Update {
+    const sums = this.#sums();
+    const { updates, gradNorm } = this.update(sums, options);
+    return { updates: [...updates, ...sums.map((s): [Variable, Tensor] => [s, zeros(s.shape)])], gradNorm };
+  }
+
+  /** What must survive for an exact continuation: `first.<name>` and `second.<name>` of each parameter. */
+  state(): ReadonlyMap<string, Variable> {
+    const slots = [...this.#slots];
+    return new Map([
+      ...slots.map(([name, { first }]) => [`first.${name}`, first] as const),
+      ...slots.map(([name, { second }]) => [`second.${name}`, second] as const),
+    ]);
+  }
+
+  /** The values of `state()`, on the host. */
+  async readState(reader: VariableReader): Promise<Map<string, HostArray>> {
+    const values = new Map<string, HostArray>();
+    for (const [name, variable] of this.state()) values.set(name, await reader.read(variable));
+    return values;
+  }
+
+  /** Takes over what `readState` gave. @throws OptimizerStateError where names or lengths differ */
+  loadState(values: ReadonlyMap<string, HostArray>): void {
+    const own = this.state();
+    const missing = [...own.keys()].filter((name) => !values.has(name));
+    const unexpected = [...values.keys()].filter((name) => !own.has(name));
+    const mismatched = [...own.keys()].filter(
+      (name) => values.has(name) && values.get(name)!.length !== own.get(name)!.size,
+    );
+    if (missing.length || unexpected.length || mismatched.length)
+      throw new OptimizerStateError(missing, unexpected, mismatched);
+    for (const [name, variable] of own) variable.set(values.get(name)!.slice() as HostArray);
+  }
+
+  #sums(): Variable[] {
+    return [...this.#slots].map(([name, slot]) => {
+      slot.sum ??= new Variable(slot.parameter.shape, undefined, { name: `${name} gradient` });
+      return slot.sum;
+    });
+  }
+
+  #check(gradients: readonly Tensor[]): void {
+    const shapes = [...this.#slots.values()].map(({ parameter }) => parameter.shape);
+    if (gradients.length !== shapes.length || gradients.some((g, i) => !sameShape(g.shape, shapes[i]!)))
       throw new ShapeError(
         'adamw',
         gradients.map((g) => g.shape),
-        `needs one gradient for each of ${list.length} parameters, in their order and shapes`,
+        `needs a gradient for each of the ${shapes.length} parameters, in their order and shapes`,
       );
-  };
-
-  const update = (gradients: readonly Tensor[], { clipNorm }: UpdateOptions = {}): Update => {
-    check(gradients);
-    const gradNorm = globalNorm(gradients);
-    const scale = clipNorm === undefined ? {} : { gradScale: clipScale(gradNorm, clipNorm) };
-    const updates = gradients.flatMap((gradient, i): VariableUpdate[] => {
-      const [p1, m1, v1] = adamw(list[i]!, gradient, m[i]!, v[i]!, numbers, { ...constants, ...scale });
-      return [
-        [list[i]!, p1],
-        [m[i]!, m1],
-        [v[i]!, v1],
-      ];
-    });
-    return { updates, gradNorm };
-  };
-
-  const optimizer: AdamW = {
-    parameters: named,
-    beginStep(step, lr = options.lr ?? 1e-3) {
-      if (!Number.isSafeInteger(step) || step < 0)
-        throw new RangeError(`beginStep: the step must be a whole number from 0 on, got ${step}`);
-      numbers.set(adamwStepValues({ lr, weightDecay, step: step + 1 }, constants));
-    },
-    update,
-    accumulate(gradients) {
-      check(gradients);
-      return accumulators().map((sum, i) => [sum, add(sum, gradients[i]!)]);
-    },
-    applyAccumulated(updateOptions) {
-      const all = accumulators();
-      const { updates, gradNorm } = update(all, updateOptions);
-      return {
-        updates: [...updates, ...all.map((sum): VariableUpdate => [sum, zeros(sum.shape)])],
-        gradNorm,
-      };
-    },
-    state: () => new Map([...first, ...second]),
-    async readState(reader) {
-      const entries: [string, HostArray][] = [];
-      for (const [name, variable] of optimizer.state()) entries.push([name, await reader.read(variable)]);
-      return new Map(entries);
-    },
-    loadState(state) {
-      const own = optimizer.state();
-      const missing = [...own.keys()].filter((name) => !state.has(name));
-      const unexpected = [...state.keys()].filter((name) => !own.has(name));
-      const lengths = [...own].filter(([name, variable]) => state.get(name)?.length !== variable.size);
-      if (missing.length || unexpected.length || lengths.length)
-        throw new OptimizerStateError(
-          missing,
-          unexpected,
-          lengths.map(([name]) => name),
-        );
-      for (const [name, variable] of own) variable.set(state.get(name)!.slice() as HostArray);
-    },
-  };
-  return optimizer;
+  }
 }
+
+/** An {@link AdamW} over parameters, by name or in a list. */
+export const createAdamW = (
+  parameters: ReadonlyMap<string, Parameter> | readonly Parameter[],
+  options: AdamWOptions = {},
+): AdamW => new AdamW(parameters, options);

@@ -11,13 +11,12 @@ export class OptimizerStateError extends Error {
       names.length === 0
         ? ''
         : `; ${what}: ${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
-    const rest = mismatched.filter((name) => !missing.includes(name));
     super(
       `the saved optimizer state is of other parameters${say('missing', missing)}${say('unexpected', unexpected)}` +
-        `${say('other length', rest)}. Load the state of the run that trained these parameters`,
+        `${say('other length', mismatched)}. Load the state of the run that trained these parameters`,
     );
     this.missing = missing;
     this.unexpected = unexpected;
-    this.mismatched = rest;
+    this.mismatched = mismatched;
   }
 }

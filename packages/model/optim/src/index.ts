@@ -1,21 +1,19 @@
 export {
-  type AdamW,
+  AdamW,
   type AdamWOptions,
   createAdamW,
   type Update,
   type UpdateOptions,
   type VariableReader,
-  type VariableUpdate,
 } from './adamw.ts';
 export { OptimizerStateError } from './errors.ts';
 export {
   constantSchedule,
   cosineSchedule,
   createSchedule,
-  type DecayOptions,
   linearSchedule,
   type Schedule,
   type ScheduleKind,
-  type ScheduleOptions,
   scheduleKinds,
-} from './schedules.ts';
+  type WarmupOptions,
+} from './schedule.ts';

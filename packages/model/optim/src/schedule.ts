@@ -1,19 +1,23 @@
-/** Learning rate as a function of the step, 0 for the first. */
+/** The learning rate of a step, 0 for the first. */
 export type Schedule = (step: number) => number;
 
+export const scheduleKinds = ['constant', 'linear', 'cosine'] as const;
+export type ScheduleKind = (typeof scheduleKinds)[number];
+
 export interface WarmupOptions {
+  /** Steps over which the rate grows evenly from 0. Default 0. */
   readonly warmupSteps?: number;
 }
 
 const warmup = (step: number, warmupSteps: number): number => step / Math.max(1, warmupSteps);
 
-/** The same rate throughout, after a linear warm-up from 0. */
+/** The same rate throughout, after the warm-up (transformers' get_constant_schedule_with_warmup). */
 export const constantSchedule =
   (rate: number, { warmupSteps = 0 }: WarmupOptions = {}): Schedule =>
   (step) =>
     step < warmupSteps ? rate * warmup(step, warmupSteps) : rate;
 
-/** Linear warm-up from 0, then linear decay to 0 at `totalSteps` (transformers' get_linear_schedule_with_warmup). */
+/** Warm-up, then evenly down to 0 at `totalSteps` (transformers' get_linear_schedule_with_warmup). */
 export const linearSchedule =
   (rate: number, totalSteps: number, { warmupSteps = 0 }: WarmupOptions = {}): Schedule =>
   (step) =>
@@ -21,7 +25,7 @@ export const linearSchedule =
       ? rate * warmup(step, warmupSteps)
       : rate * Math.max(0, (totalSteps - step) / Math.max(1, totalSteps - warmupSteps));
 
-/** Linear warm-up from 0, then half a cosine down to 0 (transformers' get_cosine_schedule_with_warmup). */
+/** Warm-up, then along half a cosine down to 0 at `totalSteps` (transformers' get_cosine_schedule_with_warmup). */
 export const cosineSchedule =
   (rate: number, totalSteps: number, { warmupSteps = 0 }: WarmupOptions = {}): Schedule =>
   (step) => {
@@ -29,3 +33,22 @@ export const cosineSchedule =
     const progress = (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
     return rate * Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress)));
   };
+
+/** The schedule of a name. */
+export function createSchedule(
+  kind: ScheduleKind,
+  rate: number,
+  totalSteps: number,
+  options: WarmupOptions = {},
+): Schedule {
+  switch (kind) {
+    case 'constant':
+      return constantSchedule(rate, options);
+    case 'linear':
+      return linearSchedule(rate, totalSteps, options);
+    case 'cosine':
+      return cosineSchedule(rate, totalSteps, options);
+    default:
+      return kind satisfies never;
+  }
+}

@@ -5,7 +5,7 @@ import {
   createSchedule,
   linearSchedule,
   type Schedule,
-} from './schedules.ts';
+} from './schedule.ts';
 
 // What torch's optimizer is given by the schedules of transformers 5.23, lr 0.003, 4 of 12 steps of warm-up.
 const warm = [0.0, 0.00075, 0.0015, 0.0022500000000000003, 0.003];
@@ -44,25 +44,25 @@ const expectRates = (got: readonly number[], expected: readonly number[]): void 
     expect(Math.abs(rate - expected[i]!), `step ${i}`).toBeLessThanOrEqual(4 * Number.EPSILON * expected[i]!);
 };
 
-const options = { lr: 0.003, warmupSteps: 4, totalSteps: 12 };
+const warmup = { warmupSteps: 4 };
 
 test('cosine, linear and constant with warm-up are those of transformers', () => {
-  expectRates(rates(cosineSchedule(options), 14), cosine);
-  expectRates(rates(linearSchedule(options), 14), linear);
-  expectRates(rates(constantSchedule(options), 7), [...warm, 0.003, 0.003]);
+  expectRates(rates(cosineSchedule(0.003, 12, warmup), 14), cosine);
+  expectRates(rates(linearSchedule(0.003, 12, warmup), 14), linear);
+  expectRates(rates(constantSchedule(0.003, warmup), 7), [...warm, 0.003, 0.003]);
 });
 
 test('without warm-up the first step has the full rate', () => {
-  expectRates(rates(cosineSchedule({ lr: 0.003, totalSteps: 12 }), 4), cosineWithoutWarmUp);
-  expect(linearSchedule({ lr: 0.003, totalSteps: 12 })(0)).toBe(0.003);
-  expect(constantSchedule({ lr: 0.003 })(0)).toBe(0.003);
+  expectRates(rates(cosineSchedule(0.003, 12), 4), cosineWithoutWarmUp);
+  expect(linearSchedule(0.003, 12)(0)).toBe(0.003);
+  expect(constantSchedule(0.003)(0)).toBe(0.003);
 });
 
 test('schedules by name', () => {
   for (const [kind, schedule] of [
-    ['cosine', cosineSchedule(options)],
-    ['linear', linearSchedule(options)],
-    ['constant', constantSchedule(options)],
+    ['cosine', cosineSchedule(0.003, 12, warmup)],
+    ['linear', linearSchedule(0.003, 12, warmup)],
+    ['constant', constantSchedule(0.003, warmup)],
   ] as const)
-    expect(rates(createSchedule(kind, options), 12)).toEqual(rates(schedule, 12));
+    expect(rates(createSchedule(kind, 0.003, 12, warmup), 12)).toEqual(rates(schedule, 12));
 });
