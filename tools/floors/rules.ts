@@ -9,7 +9,7 @@ import type { Workspace } from './workspace.ts';
 export const sameFloor: Readonly<Record<string, readonly string[]>> = {
   '@graftjs/reference': ['@graftjs/tensor'],
   '@graftjs/transformer': ['@graftjs/nn'],
-  '@graftjs/models': ['@graftjs/nn', '@graftjs/transformer'],
+  '@graftjs/models': ['@graftjs/nn', '@graftjs/transformer', '@graftjs/checkpoint'],
   '@graftjs/generate': ['@graftjs/nn', '@graftjs/transformer', '@graftjs/models'],
   '@graftjs/optim': ['@graftjs/nn'],
   '@graftjs/lora': ['@graftjs/peft'],

@@ -3,7 +3,7 @@
  * wrote, and puts the weights (F16) and the config into the package. Interrupted, it continues where it stopped.
  *
  *     npx tsx --conditions=@graftjs/source tools/pretrain/corpus.ts
- *     npx tsx --conditions=@graftjs/source tools/pretrain/pretrain.ts [--steps 2000]
+ *     npx tsx --conditions=@graftjs/source tools/pretrain/pretrain.ts [--steps 1900]
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -12,12 +12,12 @@ import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
 import { chunkText, joinDocuments, loadTokenizer } from '@graftjs/data';
 import { newModel, saveModel, tokenLossSum } from '@graftjs/models';
-import { AdamW, cosineSchedule } from '@graftjs/optim';
+import { cosineSchedule, createAdamW } from '@graftjs/optim';
 import { Trainer } from '@graftjs/trainer';
 import { openGpu } from '@graftjs/webgpu';
 import { packageFiles, pretrainHeldOut, pretrainTrain, runFolder } from './paths.ts';
 
-const { values } = parseArgs({ options: { steps: { type: 'string', default: '2000' } } });
+const { values } = parseArgs({ options: { steps: { type: 'string', default: '1900' } } });
 const totalSteps = Number(values.steps);
 
 const blockLength = 128;
@@ -80,8 +80,8 @@ const trainer = new Trainer({
   lossSum: ({ inputIds, labels }, context) =>
     tokenLossSum(loaded.model.forward({ inputIds }, context), labels),
   parameters,
-  optimizer: new AdamW(parameters, { betas: [0.9, 0.95], weightDecay: 0.1 }),
-  learningRate: cosineSchedule(peakRate, totalSteps, { warmupSteps: 100 }),
+  optimizer: createAdamW(parameters, { betas: [0.9, 0.95], weightDecay: 0.1 }),
+  learningRate: cosineSchedule({ lr: peakRate, totalSteps, warmupSteps: 100 }),
   examples,
   collate: {},
   batchSize,
