@@ -1,13 +1,16 @@
-/** The loss or the gradient became infinite or NaN. The last checkpoint is from before and is whole. */
+/** The loss, the gradient or a parameter became infinite or NaN. Checkpoints from before it are whole. */
 export class DivergedError extends Error {
   override readonly name = 'DivergedError';
+  /** The step, from 1, that showed it. */
   readonly step: number;
+  /** Of that step. */
   readonly loss: number;
   readonly gradNorm: number;
 
-  constructor(step: number, loss: number, gradNorm: number) {
+  constructor(step: number, { loss, gradNorm }: { loss: number; gradNorm: number }, parameter?: string) {
+    const what = parameter === undefined ? '' : `, and ${parameter} is no longer finite`;
     super(
-      `step ${step}: loss ${loss}, gradient norm ${gradNorm}. Training stopped; checkpoints up to here are untouched. Lower the learning rate, warm up longer, or clip gradients harder`,
+      `step ${step}: loss ${loss}, gradient norm ${gradNorm}${what}. Training stopped; checkpoints up to here are untouched. Lower the learning rate, warm up longer, or clip gradients harder`,
     );
     this.step = step;
     this.loss = loss;

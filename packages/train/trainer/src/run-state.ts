@@ -1,7 +1,13 @@
-import { type Checkpoint, encodeSafetensors, openSafetensors, type TensorData } from '@graftjs/checkpoint';
+import {
+  type Checkpoint,
+  checkShapes,
+  encodeSafetensors,
+  openSafetensors,
+  type TensorData,
+} from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
 import type { DataCursor } from '@graftjs/data';
-import type { HostArray, Variable } from '@graftjs/tensor';
+import { type DType, type HostArray, hostView, type Variable } from '@graftjs/tensor';
 
 /** What a checkpoint says of its run, as JSON in `trainer_state.json`. */
 export interface RunState {
@@ -16,30 +22,56 @@ export interface RunState {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
-/** Variables as a safetensors file, bit for bit. */
-export async function encodeVariables(
+interface VariableValue {
+  readonly variable: Variable;
+  readonly data: HostArray;
+}
+
+/** The values of variables as the device has them now. */
+export async function readVariables(
   runtime: Runtime,
   variables: ReadonlyMap<string, Variable>,
-): Promise<Uint8Array> {
-  const entries: [string, TensorData][] = [];
-  for (const [name, variable] of variables) {
-    const data = await runtime.read(variable);
-    entries.push([
-      name,
-      { dtype: variable.dtype === 'f32' ? 'F32' : 'I32', shape: [...variable.shape], data: bytes(data) },
-    ]);
-  }
+): Promise<Map<string, VariableValue>> {
+  const values = new Map<string, VariableValue>();
+  for (const [name, variable] of variables)
+    values.set(name, { variable, data: await runtime.read(variable) });
+  return values;
+}
+
+/** Values as a safetensors file, bit for bit. */
+export function encodeVariables(values: ReadonlyMap<string, VariableValue>): Uint8Array {
+  const entries = [...values].map(([name, { variable, data }]): [string, TensorData] => [
+    name,
+    { dtype: safetensorsDtype(variable), shape: [...variable.shape], data: bytes(data) },
+  ]);
   return encodeSafetensors(new Map(entries), { format: 'pt' });
 }
 
+const safetensorsDtype = (variable: Variable): 'F32' | 'I32' | 'U32' => {
+  const names: Partial<Record<DType, 'F32' | 'I32' | 'U32'>> = { f32: 'F32', i32: 'I32', u32: 'U32' };
+  const name = names[variable.dtype];
+  if (!name) throw new TypeError(`${variable.name}: ${variable.dtype} cannot be saved in a checkpoint`);
+  return name;
+};
+
 const bytes = (data: HostArray): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-/** Hands the tensors of a checkpoint's file to variables. */
+/**
+ * Hands the tensors of a checkpoint's file to variables, bit for bit.
+ * @throws TensorMissingError, ShapeMismatchError where the file is of other variables; nothing is handed in then
+ */
 export async function restoreVariables(
   checkpoint: Checkpoint,
   file: string,
   variables: ReadonlyMap<string, Variable>,
 ): Promise<void> {
   const weights = await openSafetensors(await checkpoint.open(file));
-  for (const [name, variable] of variables) variable.set(Float32Array.from(await weights.readFloat32(name)));
+  checkShapes(
+    weights,
+    [...variables].map(([name, variable]) => [name, variable.shape] as const),
+  );
+  for (const [name, variable] of variables) {
+    const data = await weights.read(name);
+    variable.set(hostView(variable.dtype, data.slice().buffer));
+  }
 }

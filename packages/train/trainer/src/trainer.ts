@@ -6,7 +6,8 @@ import type { AdamW } from '@graftjs/optim';
 import { DivergedError, ResumeError } from './errors.ts';
 import type { TrainEvent } from './events.ts';
 import { Evaluator, type LossSum } from './loss-programs.ts';
-import { encodeVariables, type RunState, restoreVariables } from './run-state.ts';
+import { encodeVariables, type RunState, readVariables, restoreVariables } from './run-state.ts';
+import { StepClock } from './step-clock.ts';
 import { type StepResult, TrainStep } from './train-step.ts';
 
 export interface TrainerOptions {
@@ -29,10 +30,11 @@ export interface TrainerOptions {
   /** Of the order of examples and of dropout. Default 0. */
   readonly seed?: number;
   readonly heldOut?: readonly Example[];
-  /** Steps between evaluations; one more is made at the end. */
+  /** Evaluated after the last step, and every so many steps where this is given. */
   readonly evaluateEvery?: number;
   /** Where checkpoints go; left out: none are written. */
   readonly checkpoints?: Folder;
+  /** Steps between checkpoints; one more is written after the last step, and one where training is interrupted. */
   readonly saveEvery?: number;
   /** Checkpoints that stay. Default 3. */
   readonly keep?: number;
@@ -64,6 +66,10 @@ export class Trainer {
   readonly #evaluator: Evaluator;
   #done = 0;
   #tokens = 0;
+  /** Numbers of the last step that was read. */
+  #last: StepResult = { loss: Number.NaN, gradNorm: Number.NaN };
+  /** The step of the newest checkpoint of this trainer. */
+  #saved: number | undefined;
 
   constructor(options: TrainerOptions) {
     this.#options = options;
@@ -87,7 +93,7 @@ export class Trainer {
     return this.#done;
   }
 
-  /** Mean loss over the held-out examples. */
+  /** Mean loss over all supervised tokens of the held-out examples. */
   async heldOutLoss(): Promise<number> {
     const { heldOut, collate, batchSize } = this.#options;
     return this.#evaluator.loss(
@@ -98,7 +104,8 @@ export class Trainer {
   /**
    * Continues where a checkpoint of this run stopped: the same parameters, optimizer state, order of examples and
    * random draws, so the steps that follow are the same to the bit on the same device.
-   * @throws ResumeError where the checkpoint is of other settings
+   * @throws ResumeError where the checkpoint is of other settings; TensorMissingError, ShapeMismatchError,
+   *   DataError where it is of other parameters or data
    */
   async resume(checkpoint: Checkpoint): Promise<void> {
     const source = await checkpoint.open('trainer_state.json');
@@ -112,81 +119,80 @@ export class Trainer {
     await restoreVariables(checkpoint, 'optimizer.safetensors', this.#options.optimizer.state());
     this.#loader.restore(state.cursor);
     this.#done = state.step;
+    this.#saved = state.step;
     this.#tokens = state.tokens;
   }
 
-  /** Runs to the last step, or until the signal asks to stop. */
+  /**
+   * Runs to the last step, or until the signal asks to stop.
+   * @throws DivergedError where the loss or the gradient is not finite; checkpoints from before it stand
+   */
   async train(): Promise<TrainResult> {
-    const { totalSteps, onEvent, signal, evaluateEvery, saveEvery, heldOut } = this.#options;
-    const start = performance.now();
+    const { totalSteps, signal, evaluateEvery, saveEvery, heldOut, examples } = this.#options;
     const firstStep = this.#done;
-    let last = Number.NaN;
+    const clock = new StepClock(totalSteps);
     let heldOutLoss: number | undefined;
-    let pending: (() => Promise<void>) | undefined;
-    let stepStart = start;
-    const finish = async (): Promise<void> => {
-      const waiting = pending;
-      pending = undefined;
-      await waiting?.();
+    // The numbers of a step are read while the next one runs, so that the device never waits.
+    let unread: (() => Promise<void>) | undefined;
+    const readLast = async (): Promise<void> => {
+      const read = unread;
+      unread = undefined;
+      await read?.();
     };
     while (this.#done < totalSteps && !signal?.aborted) {
       const index = this.#done;
-      const epoch = this.#loader.cursor.epoch + this.#loader.cursor.index / this.#options.examples.length;
+      const { cursor } = this.#loader;
       const window = this.#nextWindow();
+      await clock.pause(() => this.#step.prepare(window));
       const learningRate = this.#options.learningRate(index);
       const result = await this.#step.submit(window, index, learningRate, this.#options.seed ?? 0);
       const tokens = window.reduce((n, b) => n + b.tokens, 0);
-      await finish();
-      pending = async () => {
-        const { loss, gradNorm } = await result();
-        this.#check(index + 1, { loss, gradNorm });
-        last = loss;
-        const now = performance.now();
-        const seconds = (now - stepStart) / 1000;
-        stepStart = now;
-        const perStep = (now - start) / 1000 / (index + 1 - firstStep);
-        onEvent?.({
+      await readLast();
+      unread = async () => {
+        const numbers = await result();
+        this.#check(index + 1, numbers);
+        this.#last = numbers;
+        this.#options.onEvent?.({
           event: 'step',
           step: index + 1,
           totalSteps,
-          epoch,
-          loss,
+          epoch: cursor.epoch + cursor.index / examples.length,
+          ...numbers,
           learningRate,
-          gradNorm,
           tokens,
-          tokensPerSecond: tokens / seconds,
+          ...clock.step(index + 1, tokens),
           peakBytes: this.#options.runtime.gpu.stats().peakBytes,
-          secondsLeft: perStep * (totalSteps - index - 1),
         });
       };
       this.#done++;
       this.#tokens += tokens;
       const atEnd = this.#done === totalSteps;
-      if (heldOut?.length && evaluateEvery && (this.#done % evaluateEvery === 0 || atEnd)) {
-        await finish();
-        heldOutLoss = await this.#evaluate();
-        stepStart = performance.now();
+      if (heldOut?.length && (atEnd || (evaluateEvery && this.#done % evaluateEvery === 0))) {
+        await readLast();
+        heldOutLoss = await clock.pause(() => this.#evaluate());
       }
-      if (saveEvery && (this.#done % saveEvery === 0 || atEnd)) {
-        await finish();
-        await this.save();
-        stepStart = performance.now();
+      if (saveEvery && (atEnd || this.#done % saveEvery === 0)) {
+        await readLast();
+        await clock.pause(() => this.save());
       }
     }
-    await finish();
+    await readLast();
     const interrupted = this.#done < totalSteps;
-    if (interrupted && this.#options.checkpoints && this.#done > firstStep) await this.save();
+    if (interrupted && this.#done > firstStep && this.#saved !== this.#done) await this.save();
     return {
       steps: this.#done,
       interrupted,
-      loss: last,
+      loss: this.#last.loss,
       heldOutLoss,
       tokens: this.#tokens,
-      seconds: (performance.now() - start) / 1000,
+      seconds: clock.seconds,
     };
   }
 
-  /** Writes a checkpoint of the steps done so far, whole or not at all. */
+  /**
+   * Writes a checkpoint of the steps done so far, whole or not at all.
+   * @throws DivergedError where a parameter is not finite: such a checkpoint would replace one that is of use
+   */
   async save(): Promise<void> {
     const { checkpoints, runtime, parameters, optimizer, extraFiles, onEvent, keep } = this.#options;
     if (!checkpoints) return;
@@ -198,13 +204,17 @@ export class Trainer {
       tokens: this.#tokens,
       settings: this.#settings(),
     };
+    const trainable = await readVariables(runtime, parameters);
+    for (const [name, { data }] of trainable)
+      if (!data.every(Number.isFinite)) throw new DivergedError(this.#done, this.#last, name);
     const files = new Map<string, FileContent>([
-      ['trainable.safetensors', await encodeVariables(runtime, parameters)],
-      ['optimizer.safetensors', await encodeVariables(runtime, optimizer.state())],
+      ['trainable.safetensors', encodeVariables(trainable)],
+      ['optimizer.safetensors', encodeVariables(await readVariables(runtime, optimizer.state()))],
       ['trainer_state.json', new TextEncoder().encode(JSON.stringify(state, null, 2))],
       ...((await extraFiles?.()) ?? []),
     ]);
     const folder = await writeCheckpoint(checkpoints, this.#done, files, { keep: keep ?? 3 });
+    this.#saved = this.#done;
     onEvent?.({ event: 'checkpoint', step: this.#done, location: folder.location });
   }
 
@@ -224,8 +234,9 @@ export class Trainer {
     return Array.from({ length: this.#options.accumulate ?? 1 }, () => this.#loader.next()!);
   }
 
-  #check(step: number, { loss, gradNorm }: StepResult): void {
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw new DivergedError(step, loss, gradNorm);
+  #check(step: number, numbers: StepResult): void {
+    if (!Number.isFinite(numbers.loss) || !Number.isFinite(numbers.gradNorm))
+      throw new DivergedError(step, numbers);
   }
 
   #settings(): Readonly<Record<string, unknown>> {
