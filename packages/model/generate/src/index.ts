@@ -1,1 +1,2 @@
-export {};
+export { ContextLengthError, type GenerateOptions, Generator } from './generate.ts';
+export { Sampler, type SamplingOptions } from './sampling.ts';
