@@ -23,7 +23,8 @@ const choice = (of: MatmulProblem, traits: KernelTraits): string => {
 
 describe('the default', () => {
   test('on a CPU adapter is the subgroup family, the short side broadcast', () => {
-    expect(choice(problem('NT', [512, 256, 688]), cpu)).toBe('subgroup8.columns16');
+    expect(choice(problem('NN', [512, 688, 256]), cpu)).toBe('subgroup8.columns16');
+    expect(choice(problem('NT', [512, 256, 688]), cpu)).toBe('subgroup8.rows8');
     expect(choice(problem('NT', [512, 256, 8]), cpu)).toBe('subgroup8.rows8');
     expect(choice(problem('TN', [8, 512, 256]), cpu)).toBe('subgroup8.columns8');
     expect(choice(problem('NT', [1, 256, 2048]), cpu)).toBe('subgroup8.columns8');
@@ -85,10 +86,10 @@ const adapter = (): MatmulProblem[] => [
 const texts = (problems: readonly MatmulProblem[]): number =>
   new Set(problems.map((p) => matmulKernel(p, cpu).wgsl)).size;
 
-// Each text costs half a second at its first dispatch on a CPU adapter.
-test('a training step needs three texts, adapters four more', () => {
+// Each text costs up to half a second at its first dispatch on a CPU adapter.
+test('a training step needs three texts, adapters three more', () => {
   expect(texts(trainingStep())).toBe(3);
-  expect(texts([...trainingStep(), ...adapter()])).toBe(7);
+  expect(texts([...trainingStep(), ...adapter()])).toBe(6);
 });
 
 test('operations are counted', () => {
