@@ -12,7 +12,7 @@ import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
 import { chunkText, joinDocuments, loadTokenizer } from '@graftjs/data';
 import { newModel, saveModel, tokenLossSum } from '@graftjs/models';
-import { cosineSchedule, createAdamW } from '@graftjs/optim';
+import { AdamW, cosineSchedule } from '@graftjs/optim';
 import { Trainer } from '@graftjs/trainer';
 import { openGpu } from '@graftjs/webgpu';
 import { packageFiles, pretrainHeldOut, pretrainTrain, runFolder } from './paths.ts';
@@ -80,8 +80,8 @@ const trainer = new Trainer({
   lossSum: ({ inputIds, labels }, context) =>
     tokenLossSum(loaded.model.forward({ inputIds }, context), labels),
   parameters,
-  optimizer: createAdamW(parameters, { betas: [0.9, 0.95], weightDecay: 0.1 }),
-  learningRate: cosineSchedule({ lr: peakRate, totalSteps, warmupSteps: 100 }),
+  optimizer: new AdamW(parameters, { betas: [0.9, 0.95], weightDecay: 0.1 }),
+  learningRate: cosineSchedule(peakRate, totalSteps, { warmupSteps: 100 }),
   examples,
   collate: {},
   batchSize,
