@@ -75,8 +75,8 @@ function defaultConfig(problem: MatmulProblem, traits: KernelTraits, all: Matmul
     all.find(wanted) ?? all.find((config) => config.family === 'plain')!;
   if (traits.isCpu) {
     const width = 4 * traits.subgroupSize;
-    // Where both operands run along the inner axis, 8 lines across are as fast as 16, compile in half the time
-    // (llvmpipe: 0.35 s to 0.7 s, compare-configs.node.ts), and share their text with the adapters' down products.
+    // Where both operands run along the inner axis, 8 lines across are within 15 % of 16 either way, compile in
+    // half the time (llvmpipe: 0.35 s to 0.7 s, compare-configs.node.ts), and share their text with low-rank products.
     const bothInner = (['a', 'b'] as const).every((x) => accessOf(linesOf(problem, x)) === 'inner4');
     // The broadcast operand's lines are the short side, so that no lane is idle.
     const lanes = (n < width && n < m) || (bothInner && m >= width) ? 'rows' : 'columns';
