@@ -116,3 +116,19 @@ test('shape errors name the operation, the shapes and what it needs', () => {
   expect(() => t.add(a, t.zeros([2, 4]))).toThrow('axis -1 has 3 and 4');
   expect(() => t.sum(a, [2])).toThrow('axis 2 is not one of its 2 axes');
 });
+
+test('a target between the loss and another target does not cut its path', () => {
+  const x = new t.Variable([3], Float32Array.of(1, 2, 3));
+  const middle = t.mul(x, x);
+  const loss = t.sum(t.mul(middle, x));
+  const [toMiddle, toX] = evaluate(t.gradients(loss, [middle, x]));
+  expect([...toMiddle!]).toEqual([1, 2, 3]);
+  expect([...toX!]).toEqual([3, 12, 27]);
+});
+
+test('operands of a composite may be computed from one another', () => {
+  const x = new t.Variable([2], Float32Array.of(0.5, 2));
+  const product = t.defineOp({ name: 'product', decompose: ([a, b]) => [t.mul(a!, b!)] });
+  const [y] = t.applyOp(product, [x, t.mul(x, x)]);
+  expect([...evaluate(t.gradients(t.sum(y!), [x]))[0]!]).toEqual([0.75, 12]);
+});

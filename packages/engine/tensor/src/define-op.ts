@@ -40,7 +40,7 @@ export function defineGradientOp(forward: Op, kernel?: KernelFactory): Op {
       const primal = inputs.slice(0, arity);
       const outputs = forward.decompose!(primal, rest);
       const targets = (wrt as readonly number[]).map((i) => primal[i]!);
-      return backpropagate(outputs, inputs.slice(arity), targets);
+      return backpropagate(outputs, inputs.slice(arity), targets, primal);
     },
     infer: (inputs, attrs) => (attrs.wrt as readonly number[]).map((i) => inputs[i]!),
     ...(kernel ? { kernel } : {}),

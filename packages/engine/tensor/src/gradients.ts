@@ -19,11 +19,15 @@ export function gradients(output: Tensor, wrt: readonly Tensor[]): Tensor[] {
   return backpropagate([output], [ones(output.shape, output.dtype)], wrt);
 }
 
-/** Vector-Jacobian product: what `cotangents` of `outputs` give for each of `targets`, through the graph between. */
+/**
+ * Vector-Jacobian product: what `cotangents` of `outputs` give for each of `targets`. At a tensor of `boundary`
+ * propagation ends: the operands of a decomposition are its boundary, although one may be computed from another.
+ */
 export function backpropagate(
   outputs: readonly Tensor[],
   cotangents: readonly (Tensor | undefined)[],
   targets: readonly Tensor[],
+  boundary: readonly Tensor[] = [],
 ): Tensor[] {
   const sums = new Map<Node, (Tensor | undefined)[]>();
   const accumulate = (t: Tensor, cotangent: Tensor): void => {
@@ -32,7 +36,7 @@ export function backpropagate(
     const before = slots[t.index];
     slots[t.index] = before ? add(before, cotangent) : cotangent;
   };
-  const targetKeys = new Set(targets.map(key));
+  const ends = new Set(boundary.map(keyOfTensor));
   const order = nodesBetween(outputs, targets);
   const between = new Set(order);
   outputs.forEach((t, i) => {
@@ -40,15 +44,10 @@ export function backpropagate(
     if (cotangent && between.has(t.node)) accumulate(t, cotangent);
   });
   for (const node of order) {
-    const arrived = sums.get(node);
-    if (!arrived || node.outputs.every((_, i) => targetKeys.has(keyOf(node, i)))) continue;
+    const arrived = node.outputs.map((_, i) => (ends.has(keyOf(node, i)) ? undefined : sums.get(node)?.[i]));
     const needs = node.inputs.map((t) => between.has(t.node) && isFloat(t.dtype));
-    if (!needs.some(Boolean)) continue;
-    pullBack(
-      node,
-      node.outputs.map((_, i) => arrived[i]),
-      needs,
-    ).forEach((gradient, i) => {
+    if (!needs.some(Boolean) || arrived.every((cotangent) => cotangent === undefined)) continue;
+    pullBack(node, arrived, needs).forEach((gradient, i) => {
       if (gradient && needs[i]) accumulate(node.inputs[i]!, gradient);
     });
   }
@@ -67,13 +66,13 @@ function pullBack(
   }
   if (!op.decompose) return inputs.map(() => undefined);
   const wanted = inputs.filter((_, i) => needs[i]);
-  const grads = backpropagate(op.decompose(inputs, attrs), cotangents, wanted);
+  const grads = backpropagate(op.decompose(inputs, attrs), cotangents, wanted, inputs);
   let at = 0;
   return needs.map((needed) => (needed ? grads[at++] : undefined));
 }
 
 const keyOf = (node: Node, index: number): string => `${node.id}:${index}`;
-const key = (t: Tensor): string => keyOf(t.node, t.index);
+const keyOfTensor = (t: Tensor): string => keyOf(t.node, t.index);
 
 /** Nodes on paths from `targets` to `outputs`, outputs first. Ids grow along edges, so their order is topological. */
 function nodesBetween(outputs: readonly Tensor[], targets: readonly Tensor[]): Node[] {

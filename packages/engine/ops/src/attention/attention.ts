@@ -93,7 +93,7 @@ export const attentionOp: Op = defineOp({
     const grads =
       dOut && !dLse
         ? applyOp(attentionGradientOp, [...inputs, ...outputs, dOut], { ...attrs, wrt })
-        : backpropagate(decompose(inputs, attrs), [dOut, dLse], targets);
+        : backpropagate(decompose(inputs, attrs), [dOut, dLse], targets, inputs);
     return inputs.map((_, i) => (needs[i] ? grads[wrt.indexOf(i)] : undefined));
   },
   kernel: attentionKernel,
@@ -109,7 +109,7 @@ export const attentionGradientOp: Op = defineOp({
   decompose: (inputs, attrs) => {
     const primal = inputs.slice(0, -3);
     const targets = (attrs.wrt as readonly number[]).map((i) => primal[i]!);
-    return backpropagate(decompose(primal, attrs), [inputs.at(-1), undefined], targets);
+    return backpropagate(decompose(primal, attrs), [inputs.at(-1), undefined], targets, primal);
   },
   kernel: attentionGradientKernel,
 });
