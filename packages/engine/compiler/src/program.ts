@@ -1,6 +1,6 @@
 import type { HostArray, TensorSpec, Variable } from '@graftjs/tensor';
 import { hostView } from '@graftjs/tensor';
-import type { Gpu, GpuBuffer } from '@graftjs/webgpu';
+import type { GpuBuffer } from '@graftjs/webgpu';
 import { type Explanation, explain } from './explain.ts';
 import type { Place, Plan } from './plan.ts';
 import type { Runtime } from './runtime.ts';
@@ -48,6 +48,7 @@ export class Program {
     this.#bind();
     const { steps, pipelines, copies, outputs } = this.plan;
     this.#runtime.beforeRun();
+    const arrivals: (() => Promise<ArrayBuffer>)[] = [];
     gpu.submit((encoder) => {
       if (steps.length > 0) {
         const pass = encoder.beginComputePass();
@@ -62,6 +63,10 @@ export class Program {
         }
         pass.end();
       }
+      for (const place of outputs) {
+        const { buffer, offset } = this.#locate(place);
+        arrivals.push(gpu.readWithin(encoder, buffer, offset, place.byteLength));
+      }
       for (const { from, to } of copies) {
         const source = this.#locate(from);
         const target = this.#runtime.bufferOf(this.variables[to]!);
@@ -74,7 +79,9 @@ export class Program {
         );
       }
     });
-    return Promise.all(outputs.map((place, i) => this.#read(gpu, place, this.outputSpecs[i]!)));
+    return Promise.all(
+      arrivals.map(async (arrive, i) => hostView(this.outputSpecs[i]!.dtype, await arrive())),
+    );
   }
 
   /** Runs each step alone and gives its wall-clock milliseconds: where the time goes. Slow; for tuning. */
@@ -99,11 +106,6 @@ export class Program {
       times.push({ label: step.label, milliseconds: performance.now() - start, flops: step.flops });
     }
     return times;
-  }
-
-  async #read(gpu: Gpu, place: Place, spec: TensorSpec): Promise<HostArray> {
-    const { buffer, offset } = this.#locate(place);
-    return hostView(spec.dtype, await gpu.read(buffer, offset, place.byteLength));
   }
 
   #locate(place: Place): { buffer: GpuBuffer; offset: number } {

@@ -307,6 +307,8 @@ test('the same graph over other variables compiles nothing, and a step allocates
   expect(gpu.stats().pipelines).toBe(before.pipelines);
   await program.run();
   const created = gpu.stats().buffersCreated;
+  const { submissions } = gpu.stats();
   for (let i = 0; i < 5; i++) await program.run();
   expect(gpu.stats().buffersCreated).toBe(created);
+  expect(gpu.stats().submissions - submissions, 'one submission a run').toBe(5);
 });

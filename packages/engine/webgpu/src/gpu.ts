@@ -165,6 +165,23 @@ export class Gpu {
     return this.#reporting(this.#readback.read(buffer.handle, offset, byteLength));
   }
 
+  /**
+   * As {@link read}, as part of the submission that is being encoded: what the buffer holds at that point of it.
+   * Call what it returns after `submit`.
+   */
+  readWithin(
+    encoder: GPUCommandEncoder,
+    buffer: GpuBuffer,
+    offset: number,
+    byteLength: number,
+  ): () => Promise<ArrayBuffer> {
+    this.#checkOwned(buffer, 'readWithin');
+    this.#checkRange(buffer, offset, byteLength, 'readWithin');
+    if (byteLength === 0) return async () => new ArrayBuffer(0);
+    const arrival = this.#readback.encode(encoder, buffer.handle, offset, byteLength);
+    return () => this.#reporting(arrival());
+  }
+
   /** Resolves when everything submitted so far is done. Errors as those of {@link read}. */
   async idle(): Promise<void> {
     this.#lifetime.check();

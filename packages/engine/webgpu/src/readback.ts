@@ -29,18 +29,31 @@ export class Readback {
 
   /** `offset` and `byteLength` need no alignment. */
   async read(source: GPUBuffer, offset: number, byteLength: number): Promise<ArrayBuffer> {
+    const encoder = this.#device.createCommandEncoder({ label: 'read' });
+    const arrival = this.encode(encoder, source, offset, byteLength);
+    this.#timeline.submit(encoder.finish());
+    return arrival();
+  }
+
+  /** Makes the copy part of a submission; call what it returns once that is submitted. */
+  encode(
+    encoder: GPUCommandEncoder,
+    source: GPUBuffer,
+    offset: number,
+    byteLength: number,
+  ): () => Promise<ArrayBuffer> {
     const start = Math.floor(offset / 4) * 4;
     const length = Math.ceil((offset + byteLength) / 4) * 4 - start;
     const staging = this.#take(length);
-    const encoder = this.#device.createCommandEncoder({ label: 'read' });
     encoder.copyBufferToBuffer(source, start, staging, 0, length);
-    this.#timeline.submit(encoder.finish());
-    try {
-      await this.#lifetime.guard(this.#wait(staging.mapAsync(mapModeRead, 0, length)));
-      return staging.getMappedRange(0, length).slice(offset - start, offset - start + byteLength);
-    } finally {
-      this.#give(staging);
-    }
+    return async () => {
+      try {
+        await this.#lifetime.guard(this.#wait(staging.mapAsync(mapModeRead, 0, length)));
+        return staging.getMappedRange(0, length).slice(offset - start, offset - start + byteLength);
+      } finally {
+        this.#give(staging);
+      }
+    };
   }
 
   #take(length: number): GPUBuffer {
