@@ -13,6 +13,7 @@ export const sameFloor: Readonly<Record<string, readonly string[]>> = {
   '@graftjs/generate': ['@graftjs/nn', '@graftjs/transformer', '@graftjs/models'],
   '@graftjs/optim': ['@graftjs/nn'],
   '@graftjs/lora': ['@graftjs/peft'],
+  '@graftjs/quickstart': ['@graftjs/trainer'],
 };
 
 /** What the rules know about the workspace. */

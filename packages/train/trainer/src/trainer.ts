@@ -43,6 +43,8 @@ export interface TrainerOptions {
   /** Settings that a continuation must share. */
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly onEvent?: (event: TrainEvent) => void;
+  /** Awaited before each step, outside the time of steps: training pauses while it lasts. */
+  readonly beforeStep?: () => Promise<void> | void;
   /** Stops after the step that runs, saves a checkpoint, and returns. */
   readonly signal?: AbortSignal;
 }
@@ -128,7 +130,7 @@ export class Trainer {
    * @throws DivergedError where the loss or the gradient is not finite; checkpoints from before it stand
    */
   async train(): Promise<TrainResult> {
-    const { totalSteps, signal, evaluateEvery, saveEvery, heldOut, examples } = this.#options;
+    const { totalSteps, signal, beforeStep, evaluateEvery, saveEvery, heldOut, examples } = this.#options;
     const firstStep = this.#done;
     const clock = new StepClock(totalSteps);
     let heldOutLoss: number | undefined;
@@ -140,6 +142,10 @@ export class Trainer {
       await read?.();
     };
     while (this.#done < totalSteps && !signal?.aborted) {
+      if (beforeStep) {
+        await clock.pause(async () => beforeStep());
+        if (signal?.aborted) break;
+      }
       const index = this.#done;
       const { cursor } = this.#loader;
       const window = this.#nextWindow();
