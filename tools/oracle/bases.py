@@ -30,6 +30,7 @@ LLAMA3_ROPE = dict(
     high_freq_factor=4.0,
     original_max_position_embeddings=64,
 )
+LINEAR_ROPE = dict(rope_type="linear", rope_theta=10000.0, factor=4.0)
 
 BASES = {
     "llama-gqa-tied": LlamaConfig(**{**SIZE, "tie_word_embeddings": True}),
@@ -39,9 +40,11 @@ BASES = {
     "mistral": MistralConfig(**SIZE, sliding_window=None),
     "mistral-window": MistralConfig(**SIZE, sliding_window=4),
     "qwen2": Qwen2Config(**{**SIZE, "tie_word_embeddings": True}),
+    "llama-biases": LlamaConfig(**SIZE, attention_bias=True, mlp_bias=True, rope_parameters=LINEAR_ROPE),
+    "qwen2-window": Qwen2Config(**SIZE, use_sliding_window=True, sliding_window=4, max_window_layers=1),
 }
-GREEDY = ("llama-gqa-tied", "mistral-window", "qwen2")
-BASE_GRADIENTS = ("llama-gqa-tied", "qwen2")
+GREEDY = ("llama-gqa-tied", "mistral-window", "qwen2", "qwen2-window")
+BASE_GRADIENTS = ("llama-gqa-tied", "qwen2", "llama-biases")
 NEW_TOKENS = 16
 
 

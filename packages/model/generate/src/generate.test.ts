@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => gpu?.close());
 
-test.each(['llama-gqa-tied', 'mistral-window', 'qwen2'])(
+test.each(['llama-gqa-tied', 'mistral-window', 'qwen2', 'qwen2-window'])(
   '%s: greedy tokens are those of transformers',
   async (base) => {
     const folder = nodeFolder(`${fixtures}${base}`);

@@ -17,6 +17,8 @@ const bases = [
   'mistral',
   'mistral-window',
   'qwen2',
+  'llama-biases',
+  'qwen2-window',
 ];
 
 let gpu: Gpu;
