@@ -1,1 +1,10 @@
-export {};
+export {
+  type LoraConfig,
+  type LoraInitialization,
+  type LoraOptions,
+  loraConfig,
+  loraSchema,
+} from './config.ts';
+export { defaultTargets } from './default-targets.ts';
+export { DropoutSeedError, LoraLayer, type LoraLayerOptions } from './layer.ts';
+export { lora } from './lora.ts';

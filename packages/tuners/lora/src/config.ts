@@ -1,0 +1,140 @@
+import type { JsonObject } from '@graftjs/checkpoint';
+import {
+  ConfigError,
+  type ConfigField,
+  type ConfigOf,
+  commonFields,
+  configToJson,
+  field,
+  floatKeys,
+  makeConfig,
+  type ParsedConfig,
+  parseConfig,
+  UnsupportedConfigError,
+} from '@graftjs/peft';
+
+/** How weights start. `eva` and `orthogonal` only name how weights that are loaded started. */
+export type LoraInitialization = true | false | 'gaussian' | 'eva' | 'orthogonal';
+
+const initializations: readonly unknown[] = [true, false, 'gaussian', 'eva', 'orthogonal'];
+
+const another = 'it is another computation than plain LoRA; train without it';
+
+/** Every key of PEFT's `LoraConfig` with its default. */
+export const loraSchema = {
+  ...commonFields,
+  /** Rank. */
+  r: field.count('r', 8),
+  /** The change is scaled by loraAlpha / r. */
+  loraAlpha: field.number('lora_alpha', 8),
+  /** Chance that an element of the adapter's input becomes zero in training. */
+  loraDropout: field.chance('lora_dropout', 0),
+  /** Names, a regular expression for whole paths, `all-linear`, or null for the defaults of the model's type. */
+  targetModules: field.names('target_modules'),
+  excludeModules: field.names('exclude_modules'),
+  /** Modules that are trained whole beside the adapter. */
+  modulesToSave: field.nameList('modules_to_save'),
+  /** Of modules that a list names by their ends: only those of these layers. */
+  layersToTransform: field.layers('layers_to_transform'),
+  layersPattern: field.names('layers_pattern'),
+  /** Ranks of some modules, by name or regular expression. */
+  rankPattern: field.pattern('rank_pattern', 1),
+  /** Alphas of some modules, by name or regular expression. */
+  alphaPattern: field.pattern('alpha_pattern'),
+  /** Scales by loraAlpha / sqrt(r). */
+  useRslora: field.boolean('use_rslora', false),
+  bias: field.oneOf('bias', 'none', ['none', 'all', 'lora_only']),
+  /** True: A as a linear layer starts, B zero. `gaussian`: A normal, deviation 1 / r, B zero. False: both random. */
+  initLoraWeights: {
+    key: 'init_lora_weights',
+    initial: true,
+    expects: "true, false or 'gaussian'",
+    accepts: (value) => typeof value === 'boolean' || typeof value === 'string',
+  } as ConfigField<LoraInitialization>,
+  /** Of layers that store weights the other way round, which no layer here does. */
+  fanInFanOut: field.boolean('fan_in_fan_out', false),
+
+  useDora: field.unsupported('use_dora', false, `DoRA trains magnitudes, too: ${another}`),
+  loraBias: field.unsupported('lora_bias', false, `a bias on B: ${another}`),
+  aloraInvocationTokens: field.unsupported('alora_invocation_tokens', null, another),
+  arrowConfig: field.unsupported('arrow_config', null, another),
+  kasaConfig: field.unsupported('kasa_config', null, another),
+  montecloraConfig: field.unsupported('monteclora_config', null, another),
+  useBdlora: field.unsupported('use_bdlora', null, another),
+  useQalora: field.unsupported('use_qalora', false, another),
+  veloraConfig: field.unsupported('velora_config', null, another),
+  layerReplication: field.unsupported('layer_replication', null, 'layers are not repeated here'),
+  targetParameters: field.unsupported('target_parameters', null, 'name target_modules instead'),
+  trainableTokenIndices: field.unsupported(
+    'trainable_token_indices',
+    null,
+    'token rows are not trained here',
+  ),
+  ensureWeightTying: field.unsupported('ensure_weight_tying', false, 'adapters are not tied here'),
+  megatronConfig: field.unsupported('megatron_config', null, 'there are no Megatron layers here'),
+
+  cordaConfig: field.inert('corda_config', null),
+  evaConfig: field.inert('eva_config', null),
+  loftqConfig: field.inert('loftq_config', {}),
+  loraGaConfig: field.inert('lora_ga_config', null),
+  megatronCore: field.inert('megatron_core', 'megatron.core'),
+  qaloraGroupSize: field.inert('qalora_group_size', 16),
+} as const;
+
+export type LoraConfig = ConfigOf<typeof loraSchema> & { readonly peftType: 'LORA' };
+/** Any of the config's fields; the others have PEFT's defaults. */
+export type LoraOptions = Partial<ConfigOf<typeof loraSchema>>;
+
+/** A config of LoRA: PEFT's defaults and what `options` say. @throws ConfigError, UnsupportedConfigError */
+export const loraConfig = (options: LoraOptions = {}): LoraConfig => check(makeConfig(loraSchema, options));
+
+/** The config in an `adapter_config.json`. @throws ConfigError, UnsupportedConfigError */
+export function parseLoraConfig(json: JsonObject): ParsedConfig<LoraConfig> {
+  const { config, unknownKeys } = parseConfig(loraSchema, json);
+  return { config: check(config), unknownKeys };
+}
+
+export const loraConfigToJson = (config: LoraConfig): JsonObject => configToJson(loraSchema, config);
+
+export const loraFloatKeys = floatKeys(loraSchema);
+
+/** The rules of `LoraConfig.__post_init__` that span fields. */
+function check(config: ConfigOf<typeof loraSchema>): LoraConfig {
+  const { initLoraWeights, targetModules, layersToTransform, layersPattern } = config;
+  if (!initializations.includes(initLoraWeights))
+    throw new UnsupportedConfigError(
+      'init_lora_weights',
+      initLoraWeights,
+      "it depends on or changes the base's weights; supported are true, false and 'gaussian'",
+    );
+  if (typeof targetModules === 'string' && layersToTransform !== null)
+    throw new ConfigError(
+      'layers_to_transform',
+      layersToTransform,
+      'goes with a list of target_modules only; put the layers into the regular expression',
+    );
+  if (typeof targetModules === 'string' && layersPattern !== null)
+    throw new ConfigError(
+      'layers_pattern',
+      layersPattern,
+      'goes with a list of target_modules only; put the layers into the regular expression',
+    );
+  if (layersPattern?.length && layersToTransform === null)
+    throw new ConfigError('layers_pattern', layersPattern, 'needs layers_to_transform');
+  return { ...config, peftType: 'LORA' };
+}
+
+/** What a config says without effect. */
+export function inertKeys(config: LoraConfig): string[] {
+  const by: readonly (readonly [string, unknown, boolean])[] = [
+    ['eva_config', config.evaConfig, config.initLoraWeights === 'eva'],
+    ['corda_config', config.cordaConfig, false],
+    ['lora_ga_config', config.loraGaConfig, false],
+    ['loftq_config', Object.keys(config.loftqConfig ?? {}).length ? config.loftqConfig : null, false],
+  ];
+  return by
+    .filter(([, value, used]) => value !== null && !used)
+    .map(
+      ([key]) => `${key} has no effect with init_lora_weights = ${JSON.stringify(config.initLoraWeights)}`,
+    );
+}

@@ -1,0 +1,153 @@
+import type { Runtime } from '@graftjs/compiler';
+import { Linear, type Module, type Parameter } from '@graftjs/nn';
+import {
+  type AdapterState,
+  type AttachContext,
+  type AttachedAdapter,
+  BASE_PREFIX,
+  findTargets,
+  parameterPlaces,
+  readParameters,
+  type StateReport,
+  suffixMatch,
+  type Tuner,
+  UnsupportedConfigError,
+  writeParameters,
+} from '@graftjs/peft';
+import { inertKeys, type LoraConfig, loraConfigToJson, loraFloatKeys, parseLoraConfig } from './config.ts';
+import { defaultTargets } from './default-targets.ts';
+import { LoraLayer } from './layer.ts';
+
+const isLinear = (module: Module): boolean => module instanceof Linear;
+
+/** LoRA for linear layers: give it to a `PeftModel` among its tuners. */
+export const lora: Tuner<LoraConfig> = {
+  peftType: 'LORA',
+  floatKeys: loraFloatKeys,
+  parseConfig: parseLoraConfig,
+  configToJson: loraConfigToJson,
+  attach,
+};
+
+function attach(model: Module, config: LoraConfig, context: AttachContext): LoraAdapter {
+  const { initLoraWeights } = config;
+  if (!context.loading && (initLoraWeights === 'eva' || initLoraWeights === 'orthogonal'))
+    throw new UnsupportedConfigError(
+      'init_lora_weights',
+      initLoraWeights,
+      "weights that started so can be loaded, not made; supported are true, false and 'gaussian'",
+    );
+  const { modules, targetModules, warnings } = findTargets(model, config, {
+    supports: isLinear,
+    kind: 'LoRA changes linear layers',
+    modelType: context.modelType,
+    outputHead: context.outputHead,
+    defaults: defaultTargets,
+  });
+  const ranks = patternValues(config.rankPattern, 'rank_pattern', [...modules.keys()]);
+  const alphas = patternValues(config.alphaPattern, 'alpha_pattern', [...modules.keys()]);
+  const isShared = (weight: Parameter): boolean =>
+    [...parameterPlaces(model)].filter((p) => p.parameter === weight).length > 1;
+  const layers = [...modules].map(([path, module]) => {
+    const rank = ranks.of(path) ?? config.r;
+    const alpha = alphas.of(path) ?? config.loraAlpha;
+    return new LoraLayer(module as Linear, {
+      path,
+      adapterName: context.adapterName,
+      rank,
+      scaling: alpha / (config.useRslora ? Math.sqrt(rank) : rank),
+      dropout: config.loraDropout,
+      initialization: initLoraWeights,
+      random: context.random,
+      isShared,
+    });
+  });
+  const said = [...warnings, ...ranks.warnings, ...alphas.warnings, ...inertKeys(config)];
+  if (config.fanInFanOut) said.push('fan_in_fan_out is of no use for linear layers and set to false');
+  const resolved = { ...config, targetModules, fanInFanOut: false };
+  return new LoraAdapter(layers, resolved, context.adapterName, said);
+}
+
+/** Values by name or regular expression: the first key that matches the end of a path counts. */
+function patternValues(
+  pattern: Readonly<Record<string, number>>,
+  key: string,
+  paths: readonly string[],
+): { of: (path: string) => number | undefined; warnings: string[] } {
+  const entries = Object.entries(pattern).map(([name, value]) => ({ name, value, match: suffixMatch(name) }));
+  return {
+    of: (path) => entries.find(({ match }) => match.test(path))?.value,
+    warnings: entries
+      .filter(({ match }) => !paths.some((path) => match.test(path)))
+      .map(({ name }) => `${key}: ${JSON.stringify(name)} matches no target`),
+  };
+}
+
+class LoraAdapter implements AttachedAdapter<LoraConfig> {
+  readonly config: LoraConfig;
+  readonly warnings: readonly string[];
+  readonly #layers: readonly LoraLayer[];
+  readonly #name: string;
+  readonly #site: string;
+  #active = false;
+
+  constructor(
+    layers: readonly LoraLayer[],
+    config: LoraConfig,
+    adapterName: string,
+    warnings: readonly string[],
+  ) {
+    this.#layers = layers;
+    this.config = config;
+    this.warnings = warnings;
+    this.#name = adapterName;
+    this.#site = `lora ${adapterName}`;
+    for (const layer of layers)
+      layer.base.output.attach(this.#site, (output, details) =>
+        this.#active ? layer.forward(output, details) : output,
+      );
+  }
+
+  get targets(): readonly string[] {
+    return this.#layers.map((layer) => layer.path);
+  }
+
+  *namedParameters(): Generator<[string, Parameter]> {
+    for (const { path, a, b } of this.#layers) {
+      yield [`${BASE_PREFIX}${path}.lora_A.${this.#name}.weight`, a];
+      yield [`${BASE_PREFIX}${path}.lora_B.${this.#name}.weight`, b];
+    }
+  }
+
+  toStateDict(runtime: Runtime): Promise<AdapterState> {
+    return readParameters(runtime, this.#onDisk());
+  }
+
+  fromStateDict(state: AdapterState): StateReport {
+    return writeParameters(`adapter ${this.#name}`, new Map(this.#onDisk()), state);
+  }
+
+  setActive(active: boolean): void {
+    this.#active = active;
+  }
+
+  async merge(runtime: Runtime, { safe }: { readonly safe: boolean }): Promise<void> {
+    if (safe) for (const layer of this.#layers) await layer.checkMerge(runtime);
+    for (const layer of this.#layers) await layer.merge(runtime);
+  }
+
+  async unmerge(runtime: Runtime): Promise<void> {
+    for (const layer of this.#layers) await layer.unmerge(runtime);
+  }
+
+  detach(): void {
+    for (const layer of this.#layers) layer.base.output.detach(this.#site);
+  }
+
+  *#onDisk(): Generator<[string, Parameter]> {
+    for (const { path, a, b } of this.#layers) {
+      yield [`${BASE_PREFIX}${path}.lora_A.weight`, a];
+      yield [`${BASE_PREFIX}${path}.lora_B.weight`, b];
+    }
+  }
+}

@@ -1,0 +1,473 @@
+import { encodeAdapter, type Folder, readAdapter, type TensorData, writeAdapter } from '@graftjs/checkpoint';
+import type { Runtime } from '@graftjs/compiler';
+import { HostRandom, type Module, type Parameter } from '@graftjs/nn';
+import { type AdapterConfig, PEFT_VERSION } from './config.ts';
+import {
+  AdapterConflictError,
+  AdapterNameError,
+  AdapterStateError,
+  MergedError,
+  MergeError,
+  UnsupportedConfigError,
+} from './errors.ts';
+import {
+  baseWeights,
+  fillCopies,
+  parameterPlaces,
+  type Replacement,
+  trainedCopies,
+  useCopies,
+  useOriginals,
+} from './replacements.ts';
+import { BASE_PREFIX, readParameters, writeParameters } from './state.ts';
+import type { AdapterState, AdapterTensor, AttachedAdapter, StateReport, Tuner } from './tuner.ts';
+
+export interface PeftModelOptions {
+  readonly runtime: Runtime;
+  /** The methods whose adapters it can have. */
+  readonly tuners: readonly Tuner[];
+  /** `model_type` of the base. Default: the model's `config.modelType`. */
+  readonly modelType?: string;
+  /** Path of the output head, which `all-linear` leaves out. Default: `lm_head` where the model has one. */
+  readonly outputHead?: string;
+  /** Written as `base_model_name_or_path` where a config names none. */
+  readonly baseModel?: string;
+}
+
+export interface AddOptions {
+  /** Of initial weights. Default 0. */
+  readonly seed?: number;
+}
+
+export interface AddReport {
+  /** Paths of the modules that the adapter changes. */
+  readonly targets: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+export interface LoadOptions {
+  /** Whether the adapter is trained while it is active. Default true. */
+  readonly trainable?: boolean;
+  /** `false` reports weights that are missing or that nothing takes, and goes on, as PEFT does. Default true. */
+  readonly strict?: boolean;
+}
+
+export interface LoadReport extends AddReport, StateReport {
+  /** Keys of `adapter_config.json` that the tuner does not know; they had no effect. */
+  readonly unknownConfigKeys: readonly string[];
+}
+
+export interface MergeOptions {
+  /** First computes every merged weight and throws where one is not finite. Default false. */
+  readonly safe?: boolean;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly tuner: Tuner;
+  readonly attached: AttachedAdapter;
+  readonly replacements: Replacement[];
+}
+
+/**
+ * A base model with adapters. The base is frozen; adapters are added, switched, trained, merged, saved and loaded by
+ * name, and more than one can be active. Nothing of it is part of a model's code: graphs that are built while
+ * adapters are active have them, and programs that were compiled before do not change.
+ */
+export class PeftModel<Base extends Module = Module> {
+  readonly model: Base;
+  readonly runtime: Runtime;
+  readonly #options: PeftModelOptions;
+  readonly #entries = new Map<string, Entry>();
+  #active: readonly string[] = [];
+  #enabled = true;
+  #merged: readonly string[] = [];
+  #applied: Replacement[] = [];
+
+  constructor(model: Base, options: PeftModelOptions) {
+    this.model = model;
+    this.runtime = options.runtime;
+    this.#options = options;
+    model.setTrainable(false);
+  }
+
+  /** Names of all adapters, in the order of their addition. */
+  get adapters(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+  get activeAdapters(): readonly string[] {
+    return this.#active;
+  }
+  get enabled(): boolean {
+    return this.#enabled;
+  }
+  /** Adapters whose effect is in the base's weights now. */
+  get mergedAdapters(): readonly string[] {
+    return this.#merged;
+  }
+
+  /** An adapter's config, with what the model decided filled in. @throws AdapterNameError */
+  configOf(name: string): AdapterConfig {
+    return this.#entry(name).attached.config;
+  }
+
+  /**
+   * Adds an adapter with initial weights. The first becomes active; others wait for `setAdapter`. Where it throws,
+   * the model is as it was.
+   * @throws AdapterNameError, TargetError, UnsupportedConfigError, MergedError
+   */
+  async addAdapter(name: string, config: AdapterConfig, options: AddOptions = {}): Promise<AddReport> {
+    const entry = await this.#attach(name, config, { seed: options.seed ?? 0, loading: false });
+    await fillCopies(this.runtime, entry.replacements);
+    this.#insert(entry);
+    return { targets: entry.attached.targets, warnings: this.#warningsOf(entry) };
+  }
+
+  /**
+   * Makes these the active adapters; their effects add up. Frozen are all others.
+   * @throws AdapterNameError, MergedError, AdapterConflictError
+   */
+  setAdapter(names: string | readonly string[]): void {
+    this.#checkUnmerged('setAdapter');
+    const chosen = [...new Set([names].flat())] as string[];
+    const entries = chosen.map((name) => this.#entry(name));
+    checkConflicts(entries);
+    this.#active = chosen;
+    this.#apply();
+  }
+
+  /** The base alone, until `enableAdapters`. @throws MergedError */
+  disableAdapters(): void {
+    this.#checkUnmerged('disableAdapters');
+    this.#enabled = false;
+    this.#apply();
+  }
+
+  /** The active adapters again. */
+  enableAdapters(): void {
+    if (this.#enabled) return;
+    this.#enabled = true;
+    this.#apply();
+  }
+
+  /** Builds something with the base alone. @throws MergedError */
+  withoutAdapters<T>(build: (model: Base) => T): T {
+    const before = this.#enabled;
+    this.disableAdapters();
+    try {
+      return build(this.model);
+    } finally {
+      this.#enabled = before;
+      this.#apply();
+    }
+  }
+
+  /**
+   * Removes an adapter and frees its memory. Where no active one is left, the first that remains becomes active.
+   * @throws AdapterNameError, MergedError
+   */
+  deleteAdapter(name: string): void {
+    const entry = this.#entry(name);
+    this.#checkUnmerged('deleteAdapter');
+    this.#entries.delete(name);
+    this.#active = this.#active.filter((active) => active !== name);
+    if (this.#active.length === 0) this.#active = this.adapters.slice(0, 1);
+    this.#apply();
+    this.#discard(entry);
+  }
+
+  /** What training changes: the parameters of active adapters and the copies that they train, by PEFT's names. */
+  trainableParameters(): Map<string, Parameter> {
+    this.#checkUnmerged('trainableParameters');
+    const all = [...this.#entries.values()].flatMap((entry) => [...namedParametersOf(entry)]);
+    return new Map(all.filter(([, parameter]) => parameter.trainable));
+  }
+
+  /** Elements that are trained, and all: of the base, the adapters and their copies. */
+  parameterCounts(): { readonly trainable: number; readonly total: number } {
+    const all = new Set<Parameter>(this.model.parameters());
+    for (const entry of this.#entries.values()) {
+      for (const [, parameter] of namedParametersOf(entry)) all.add(parameter);
+      for (const { original } of entry.replacements) all.add(original);
+    }
+    let [trainable, total] = [0, 0];
+    for (const parameter of all) {
+      total += parameter.size;
+      if (parameter.trainable) trainable += parameter.size;
+    }
+    return { trainable, total };
+  }
+
+  /**
+   * Adds the effects of the active adapters to the base's weights, so that the model computes them without extra
+   * work. @throws MergeError, MergedError; no weight was changed then
+   */
+  async merge({ safe = false }: MergeOptions = {}): Promise<void> {
+    this.#checkUnmerged('merge');
+    const entries = this.#active.map((name) => this.#entry(name));
+    for (const { name, attached, tuner } of entries) {
+      if (!this.#enabled) throw new MergeError(name, 'adapters are disabled; call enableAdapters() first');
+      if (!attached.merge || !attached.unmerge)
+        throw new MergeError(name, `${tuner.peftType} is no change of weights`);
+    }
+    const done: Entry[] = [];
+    try {
+      for (const entry of entries) {
+        await entry.attached.merge!(this.runtime, { safe });
+        done.push(entry);
+      }
+    } catch (error) {
+      for (const { attached } of done.reverse()) await attached.unmerge!(this.runtime);
+      throw error;
+    }
+    this.#merged = entries.map(({ name }) => name);
+    for (const { attached } of entries) attached.setActive(false);
+  }
+
+  /** Takes merged adapters out of the weights again: equal to before but for rounding. */
+  async unmerge(): Promise<void> {
+    for (const name of [...this.#merged].reverse()) await this.#entry(name).attached.unmerge!(this.runtime);
+    this.#merged = [];
+    this.#apply();
+  }
+
+  /**
+   * Merges the active adapters, removes all, and gives the base with the new weights. A weight that the base shares
+   * (tied embeddings) and only one of its places was merged into is shared no more.
+   * @throws MergeError
+   */
+  async mergeAndUnload(options: MergeOptions = {}): Promise<Base> {
+    if (this.#merged.length === 0) await this.merge(options);
+    const kept = new Set(this.model.parameters());
+    for (const entry of this.#entries.values()) this.#discard(entry, kept);
+    this.#reset();
+    return this.model;
+  }
+
+  /** Removes all adapters and gives the base as it was. @throws MergedError */
+  unload(): Base {
+    this.#checkUnmerged('unload');
+    useOriginals(this.#applied);
+    for (const entry of this.#entries.values()) this.#discard(entry);
+    this.#reset();
+    return this.model;
+  }
+
+  /** The files of an adapter by name, as `saveAdapter` writes them. @throws AdapterNameError */
+  async encodeAdapter(name = 'default'): Promise<Record<string, Uint8Array>> {
+    const { config, tensors, floatKeys } = await this.#savedForm(name);
+    return encodeAdapter(config, tensors, { floatKeys });
+  }
+
+  /**
+   * Writes `adapter_config.json` and `adapter_model.safetensors` as Hugging Face PEFT does.
+   * @throws AdapterNameError, and those of `writeAdapter`
+   */
+  async saveAdapter(folder: Folder, name = 'default'): Promise<void> {
+    const { config, tensors, floatKeys } = await this.#savedForm(name);
+    await writeAdapter(folder, config, tensors, { floatKeys });
+  }
+
+  /**
+   * Adds an adapter from its folder. Where it throws, the model is as it was.
+   * @throws UnsupportedConfigError (also for a `peft_type` without a tuner), ConfigError, TargetError,
+   *   AdapterStateError, AdapterNameError, MergedError, and those of `readAdapter`
+   */
+  async loadAdapter(folder: Folder, name = 'default', options: LoadOptions = {}): Promise<LoadReport> {
+    const { config: json, tensors } = await readAdapter(folder);
+    const tuner = this.#tunerOf(json.peft_type);
+    const { config, unknownKeys } = tuner.parseConfig(json);
+    const wanted = { ...config, inferenceMode: !(options.trainable ?? true) };
+    const entry = await this.#attach(name, wanted, { seed: 0, loading: true });
+    try {
+      const state = new Map<string, AdapterTensor>();
+      for (const [key, { shape }] of tensors.tensors)
+        state.set(key, { shape, data: await tensors.readFloat32(key) });
+      const report = await this.#fill(entry, state, folder.location);
+      if ((options.strict ?? true) && (report.missing.length || report.unexpected.length))
+        throw new AdapterStateError(folder.location, report);
+      this.#insert(entry);
+      return {
+        ...report,
+        targets: entry.attached.targets,
+        warnings: this.#warningsOf(entry),
+        unknownConfigKeys: unknownKeys,
+      };
+    } catch (error) {
+      this.#discard(entry);
+      throw error;
+    }
+  }
+
+  async #attach(
+    name: string,
+    config: AdapterConfig,
+    { seed, loading }: { readonly seed: number; readonly loading: boolean },
+  ): Promise<Entry> {
+    this.#checkUnmerged('addAdapter');
+    if (!/^[^.\s/\\]+$/.test(name))
+      throw new AdapterNameError(name, [], 'is no name: use one without dots, slashes and spaces');
+    if (this.#entries.has(name)) throw new AdapterNameError(name, this.adapters, 'is there already');
+    const tuner = this.#tunerOf(config.peftType);
+    const attached = await tuner.attach(this.model, config, {
+      adapterName: name,
+      random: new HostRandom(seed),
+      runtime: this.runtime,
+      loading,
+      modelType: this.#options.modelType ?? modelTypeOf(this.model),
+      outputHead: this.#options.outputHead ?? outputHeadOf(this.model),
+    });
+    try {
+      const replacements = this.#withBase(() => trainedCopies(this.model, attached.config, attached.targets));
+      return { name, tuner, attached, replacements };
+    } catch (error) {
+      attached.detach();
+      throw error;
+    }
+  }
+
+  #insert(entry: Entry): void {
+    this.#entries.set(entry.name, entry);
+    if (this.#active.length === 0) this.#active = [entry.name];
+    this.#apply();
+  }
+
+  /** Values from a file for an adapter, the copies that it trains, and base weights that came along. */
+  async #fill(entry: Entry, state: AdapterState, where: string): Promise<StateReport> {
+    const { attached, replacements } = entry;
+    const trained = new Map(replacements.map((r) => [r.key, r.copy]));
+    const own = new Map([...state].filter(([key]) => !trained.has(key)));
+    const ofAdapter = attached.fromStateDict(own);
+    const carried = this.#withBase(() => baseWeights(this.model, attached.targets, ofAdapter.unexpected));
+    replacements.push(...carried);
+    const copies = new Map(replacements.map((r) => [r.key, r.copy]));
+    const ofCopies = writeParameters(where, copies, new Map([...state].filter(([key]) => copies.has(key))));
+    if (ofCopies.missing.length)
+      await fillCopies(
+        this.runtime,
+        replacements.filter((r) => ofCopies.missing.includes(r.key)),
+      );
+    return {
+      missing: [...ofAdapter.missing, ...ofCopies.missing],
+      unexpected: ofAdapter.unexpected.filter((key) => !copies.has(key)),
+    };
+  }
+
+  async #savedForm(name: string): Promise<{
+    config: ReturnType<Tuner['configToJson']>;
+    tensors: Map<string, TensorData>;
+    floatKeys: readonly string[];
+  }> {
+    const { tuner, attached, replacements } = this.#entry(name);
+    const state = new Map([
+      ...(await attached.toStateDict(this.runtime)),
+      ...(await readParameters(
+        this.runtime,
+        replacements.map((r) => [r.key, r.copy] as const),
+      )),
+    ]);
+    const config = tuner.configToJson({
+      ...attached.config,
+      inferenceMode: true,
+      baseModelNameOrPath: attached.config.baseModelNameOrPath ?? this.#options.baseModel ?? null,
+      peftVersion: PEFT_VERSION,
+    });
+    return { config, tensors: state, floatKeys: tuner.floatKeys ?? [] };
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (!entry) throw new AdapterNameError(name, this.adapters, 'is not on the model');
+    return entry;
+  }
+
+  #tunerOf(peftType: string): Tuner {
+    const tuner = this.#options.tuners.find((t) => t.peftType === peftType);
+    if (tuner) return tuner;
+    const known = this.#options.tuners.map((t) => t.peftType).join(', ') || 'none';
+    throw new UnsupportedConfigError('peft_type', peftType, `tuners of this model are ${known}`);
+  }
+
+  #checkUnmerged(operation: string): void {
+    if (this.#merged.length > 0) throw new MergedError(operation, this.#merged);
+  }
+
+  /** Brings the model's sites and fields in line with what is active. */
+  #apply(): void {
+    useOriginals(this.#applied);
+    this.#applied = [];
+    for (const entry of this.#entries.values()) {
+      const on = this.#enabled && this.#active.includes(entry.name);
+      const trained = on && !entry.attached.config.inferenceMode;
+      entry.attached.setActive(on);
+      for (const [, parameter] of entry.attached.namedParameters()) parameter.trainable = trained;
+      for (const { kind, copy } of entry.replacements) copy.trainable = trained && kind !== 'base';
+      if (on) this.#applied.push(...entry.replacements);
+    }
+    useCopies(this.#applied);
+  }
+
+  /** Looks at the model while its fields hold the base's own parameters. */
+  #withBase<T>(look: () => T): T {
+    useOriginals(this.#applied);
+    try {
+      return look();
+    } finally {
+      useCopies(this.#applied);
+    }
+  }
+
+  #discard({ attached, replacements }: Entry, kept: ReadonlySet<Parameter> = new Set()): void {
+    const parameters = [...attached.namedParameters()].map(([, parameter]) => parameter);
+    attached.detach();
+    for (const parameter of [...parameters, ...replacements.map((r) => r.copy)])
+      if (!kept.has(parameter)) this.runtime.release(parameter);
+  }
+
+  #reset(): void {
+    this.#entries.clear();
+    this.#active = [];
+    this.#merged = [];
+    this.#applied = [];
+    this.#enabled = true;
+    this.model.setTrainable(false);
+  }
+
+  #warningsOf({ attached, replacements }: Entry): string[] {
+    const places = this.#withBase(() => [...parameterPlaces(this.model)]);
+    const split = replacements.filter(
+      (r) => r.kind === 'module' && places.filter((p) => p.parameter === r.original).length > r.places.length,
+    );
+    return [
+      ...attached.warnings,
+      ...split.map(({ path }) => `${path} is trained alone: the other modules that share it keep the base's`),
+    ];
+  }
+}
+
+function* namedParametersOf({ name, attached, replacements }: Entry): Generator<[string, Parameter]> {
+  for (const [key, parameter] of attached.namedParameters()) yield [key, parameter];
+  for (const { kind, key, path, copy } of replacements) {
+    const [module, field] = [path.split('.').slice(0, -1).join('.'), path.split('.').at(-1)];
+    if (kind === 'module') yield [`${BASE_PREFIX}${module}.modules_to_save.${name}.${field}`, copy];
+    if (kind === 'bias') yield [key, copy];
+  }
+}
+
+function checkConflicts(entries: readonly Entry[]): void {
+  const owner = new Map<Parameter, string>();
+  for (const { name, replacements } of entries)
+    for (const { original, path } of replacements) {
+      const other = owner.get(original);
+      if (other !== undefined && other !== name) throw new AdapterConflictError([other, name], path);
+      owner.set(original, name);
+    }
+}
+
+const modelTypeOf = (model: Module): string | undefined => {
+  const type = (model as { config?: { modelType?: unknown } }).config?.modelType;
+  return typeof type === 'string' ? type : undefined;
+};
+
+const outputHeadOf = (model: Module): string | undefined =>
+  [...model.namedModules()].some(([path]) => path === 'lm_head') ? 'lm_head' : undefined;

@@ -1,0 +1,139 @@
+/**
+ * Parameters that stand in for parameters of the base while an adapter is active: copies that are trained whole
+ * (`modules_to_save`, biases), and base weights that came with an adapter's file. The base's own stay untouched.
+ */
+import type { Runtime } from '@graftjs/compiler';
+import { type Module, Parameter } from '@graftjs/nn';
+import type { Variable } from '@graftjs/tensor';
+import type { AdapterConfig } from './config.ts';
+import { TargetError } from './errors.ts';
+import { nearest } from './nearest.ts';
+import { BASE_PREFIX } from './state.ts';
+
+/** A field of a module that holds a parameter. */
+interface Place {
+  readonly module: Module;
+  readonly field: string;
+}
+
+export interface Replacement {
+  /** `module` and `bias` are trained; `base` came with a file. */
+  readonly kind: 'module' | 'bias' | 'base';
+  /** Name of the parameter in the base. */
+  readonly path: string;
+  /** Name on disk. */
+  readonly key: string;
+  readonly places: readonly Place[];
+  readonly original: Parameter;
+  readonly copy: Parameter;
+}
+
+interface NamedPlace extends Place {
+  readonly path: string;
+  readonly modulePath: string;
+  readonly parameter: Parameter;
+}
+
+/** Every field that holds a parameter, shared parameters at each of their places. */
+export function* parameterPlaces(model: Module): Generator<NamedPlace> {
+  for (const [modulePath, module] of model.namedModules())
+    for (const [field, parameter] of Object.entries(module))
+      if (parameter instanceof Parameter)
+        yield { module, field, parameter, modulePath, path: modulePath ? `${modulePath}.${field}` : field };
+}
+
+/** Puts a parameter into a field that its class declares read-only for everyone else. */
+export const place = ({ module, field }: Place, parameter: Parameter): void => {
+  Reflect.set(module, field, parameter);
+};
+
+/** The copies that a config trains, without values yet. @throws TargetError where a module is not in the model */
+export function trainedCopies(
+  model: Module,
+  config: AdapterConfig,
+  targets: readonly string[],
+): Replacement[] {
+  const places = [...parameterPlaces(model)];
+  const saved = config.modulesToSave ?? [];
+  for (const name of saved) {
+    if (places.some((p) => isInside(p.modulePath, name))) continue;
+    const available = [...new Set(places.map((p) => p.modulePath.split('.').at(-1)!))];
+    throw new TargetError(`modules_to_save: no module with weights is called ${JSON.stringify(name)}`, {
+      asked: saved,
+      available,
+      nearest: nearest(name.split('.').at(-1)!, available),
+    });
+  }
+  const bias = config.bias ?? 'none';
+  const kindOf = ({ modulePath, field }: NamedPlace): Replacement['kind'] | undefined => {
+    if (saved.some((name) => isInside(modulePath, name))) return 'module';
+    if (field !== 'bias') return undefined;
+    return bias === 'all' || (bias.endsWith('_only') && targets.includes(modulePath)) ? 'bias' : undefined;
+  };
+  return places.flatMap((found): Replacement[] => {
+    const kind = kindOf(found);
+    return kind ? [replacement(kind, found, [found], targets)] : [];
+  });
+}
+
+const replacement = (
+  kind: Replacement['kind'],
+  { path, modulePath, field, parameter }: NamedPlace,
+  places: readonly Place[],
+  targets: readonly string[],
+): Replacement => ({
+  kind,
+  path,
+  key: diskKey(modulePath, field, targets),
+  places: places.map((p) => ({ module: p.module, field: p.field })),
+  original: parameter,
+  copy: new Parameter(parameter.shape, undefined, { dtype: parameter.dtype, name: path, trainable: false }),
+});
+
+/** PEFT compares ends of paths without regard to dots. */
+const isInside = (path: string, name: string): boolean => {
+  const parts = path.split('.');
+  return parts.some((_, i) =>
+    parts
+      .slice(0, i + 1)
+      .join('.')
+      .endsWith(name),
+  );
+};
+
+/** PEFT wraps the modules that it changes: what was theirs is below `base_layer` then. */
+const diskKey = (modulePath: string, field: string, targets: readonly string[]): string =>
+  `${BASE_PREFIX}${modulePath ? `${modulePath}.` : ''}${targets.includes(modulePath) ? 'base_layer.' : ''}${field}`;
+
+/** Gives copies the values of their originals. */
+export async function fillCopies(runtime: Runtime, copies: readonly Replacement[]): Promise<void> {
+  if (copies.length === 0) return;
+  const updates = copies.map(({ original, copy }): [Variable, Parameter] => [copy, original]);
+  await (await runtime.compile({ updates })).run();
+}
+
+/**
+ * The base weights among the names of a file, as PEFT writes those of embeddings and heads that an adapter changes or
+ * that were resized. They hold wherever the base shares them and are not trained.
+ */
+export function baseWeights(
+  model: Module,
+  targets: readonly string[],
+  names: readonly string[],
+): Replacement[] {
+  const all = [...parameterPlaces(model)];
+  return names.flatMap((key): Replacement[] => {
+    const found = all.find((p) => diskKey(p.modulePath, p.field, targets) === key);
+    if (!found) return [];
+    const shared = all.filter((p) => p.parameter === found.parameter);
+    return [replacement('base', found, shared, targets)];
+  });
+}
+
+export const useCopies = (replacements: readonly Replacement[]): void => {
+  for (const { places, copy } of replacements) for (const p of places) place(p, copy);
+};
+
+export const useOriginals = (replacements: readonly Replacement[]): void => {
+  for (const { places, original } of [...replacements].reverse()) for (const p of places) place(p, original);
+};
