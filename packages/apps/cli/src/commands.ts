@@ -1,0 +1,37 @@
+import type { CommandDef } from 'citty';
+
+// biome-ignore lint/suspicious/noExplicitAny: a command's arguments are its own business.
+type AnyCommand = CommandDef<any>;
+
+interface Verb {
+  readonly about: string;
+  readonly load: () => Promise<AnyCommand>;
+}
+
+/** Every verb, with what it does; its program is loaded when it is called. */
+export const verbs: Readonly<Record<string, Verb>> = {
+  train: {
+    about: 'Fine-tune a model as a configuration says',
+    load: async () => (await import('./commands/train.ts')).train,
+  },
+  resume: {
+    about: 'Continue an interrupted run from its newest checkpoint',
+    load: async () => (await import('./commands/resume.ts')).resume,
+  },
+  generate: {
+    about: 'Let a model continue a text, with or without an adapter',
+    load: async () => (await import('./commands/generate.ts')).generate,
+  },
+  merge: {
+    about: 'Write a model with an adapter merged into its weights',
+    load: async () => (await import('./commands/merge.ts')).merge,
+  },
+  doctor: {
+    about: 'Show the device, and whether it computes right and how fast',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
+  quickstart: {
+    about: 'Fine-tune the small built-in model on the built-in text',
+    load: async () => (await import('./commands/quickstart.ts')).quickstart,
+  },
+};

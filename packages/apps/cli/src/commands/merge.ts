@@ -1,0 +1,97 @@
+import { readdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { readAll } from '@graftjs/checkpoint';
+import { nodeFolder } from '@graftjs/checkpoint/node';
+import { loadModel, saveModel } from '@graftjs/models';
+import { defineCommand } from 'citty';
+import type { CommandData } from '../cli.ts';
+import { commonFlags } from '../common-flags.ts';
+import { UsageError } from '../errors.ts';
+import { requiredFlag } from '../flag-values.ts';
+import { loadAdapter } from '../run/adapter.ts';
+import { openRuntime } from '../run/device.ts';
+
+/** What of a model folder goes along with its weights. */
+const companions = [
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.json',
+  'merges.txt',
+  'tokenizer.model',
+  'chat_template.jinja',
+  'chat_template.json',
+  'LICENSE',
+  'LICENSE.txt',
+  'NOTICE',
+];
+
+const dtypes = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
+
+export const merge = defineCommand({
+  meta: { name: 'graft merge', description: 'Write a model with an adapter merged into its weights' },
+  args: {
+    model: { type: 'string', valueHint: 'folder', description: 'The folder of the base model (needed)' },
+    adapter: { type: 'string', valueHint: 'folder', description: 'The folder of the adapter (needed)' },
+    output: { type: 'string', valueHint: 'folder', description: 'Where the merged model goes (needed)' },
+    dtype: {
+      type: 'string',
+      valueHint: 'bfloat16',
+      description: "How weights are stored: float32, float16 or bfloat16; the base's unless given",
+    },
+    overwrite: { type: 'boolean', description: 'Write into a folder that is not empty' },
+    ...commonFlags,
+  },
+  async run({ args, data }) {
+    const { reporter } = data as CommandData;
+    const modelPath = requiredFlag('merge', 'model', args.model);
+    const adapterPath = requiredFlag('merge', 'adapter', args.adapter);
+    const output = resolve(requiredFlag('merge', 'output', args.output));
+    if (args.dtype !== undefined && !Object.hasOwn(dtypes, args.dtype))
+      throw new UsageError(
+        `--dtype is ${JSON.stringify(args.dtype)}: it must be float32, float16 or bfloat16`,
+      );
+    await checkTarget(output, resolve(modelPath), args.overwrite === true);
+
+    const folder = nodeFolder(modelPath);
+    const loaded = await loadModel(folder);
+    const runtime = await openRuntime({
+      onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
+    });
+    const { peft, warnings } = await loadAdapter(runtime, loaded.model, nodeFolder(adapterPath));
+    for (const message of warnings) reporter.report({ event: 'note', message });
+    const model = await peft.mergeAndUnload({ safe: true });
+
+    const target = nodeFolder(output);
+    const copied: string[] = [];
+    for (const name of companions) {
+      if (!(await folder.has(name))) continue;
+      await target.writeAtomic(name, await readAll(await folder.open(name)));
+      copied.push(name);
+    }
+    const dtype = dtypes[(args.dtype ?? dtypeOf(loaded.json)) as keyof typeof dtypes] ?? 'F32';
+    await saveModel(runtime, target, { ...loaded, model }, { dtype });
+    runtime.gpu.close();
+    reporter.result(
+      { model: output, dtype, files: ['config.json', 'model.safetensors', ...copied] },
+      `merged model: ${output} (${dtype})`,
+    );
+  },
+});
+
+const dtypeOf = (json: Readonly<Record<string, unknown>>): unknown =>
+  json.dtype ?? json.torch_dtype ?? 'float32';
+
+/** @throws UsageError where files would be replaced */
+async function checkTarget(output: string, model: string, overwrite: boolean): Promise<void> {
+  if (output === model)
+    throw new UsageError(`--output is the base model itself, ${output}: choose another folder`);
+  const names = await readdir(output).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new UsageError(`--output ${output} cannot be a folder (${error.code}): choose another one`);
+  });
+  if (names.length > 0 && !overwrite)
+    throw new UsageError(`--output ${output} is not empty: choose another folder, or give --overwrite`);
+}

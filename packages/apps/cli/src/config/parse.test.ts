@@ -1,0 +1,192 @@
+import { describe, expect, test } from 'vitest';
+import { parse as parseYaml, stringify } from 'yaml';
+import { ConfigError } from '../errors.ts';
+import { overridesOf } from './flags.ts';
+import { configKeys } from './keys.ts';
+import { parseConfig } from './parse.ts';
+
+const least = 'model: m\noutput: o\ndata: d.jsonl\n';
+const fault = (text: string, flags: Record<string, string> = {}): string => {
+  try {
+    parseConfig(text, { file: 'c.yaml', overrides: overridesOf(flags) });
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message;
+  }
+  throw new Error('no error');
+};
+
+test('the least that is needed, with defaults for the rest', () => {
+  const config = parseConfig(least);
+  expect(config).toMatchObject({
+    model: 'm',
+    output: 'o',
+    data: { train: 'd.jsonl', format: 'auto', heldOut: 0.05 },
+    method: { type: 'lora', r: 8, alpha: 16, targetModules: 'all-linear' },
+    training: { epochs: 3, batchSize: 8, learningRate: 2e-4, seed: 0 },
+  });
+});
+
+test("Hugging Face's names, dashes, underscores and quoted numbers mean the same", () => {
+  const config = parseConfig(`
+base_model: m
+output_dir: o
+data:
+  train: [a.jsonl, b.jsonl]
+  max-seq-length: 128
+method: { lora_alpha: "32", lora_r: 4, use_rslora: true, target_modules: [q_proj, v_proj] }
+training:
+  learning_rate: "1e-4"
+  max_steps: 20
+  gradient_accumulation_steps: 2
+  per_device_train_batch_size: 3
+  max_grad_norm: .5
+  lr_scheduler_type: linear
+  warmup_ratio: 0.1
+`);
+  expect(config).toMatchObject({
+    model: 'm',
+    output: 'o',
+    data: { train: ['a.jsonl', 'b.jsonl'], maxLength: 128 },
+    method: { alpha: 32, r: 4, rslora: true, targetModules: ['q_proj', 'v_proj'] },
+    training: {
+      learningRate: 1e-4,
+      steps: 20,
+      accumulate: 2,
+      batchSize: 3,
+      clipNorm: 0.5,
+      schedule: 'linear',
+      warmup: 0.1,
+    },
+  });
+  expect(config.training.epochs).toBeUndefined();
+});
+
+test('flags win over the file; steps and epochs replace each other', () => {
+  const flags = {
+    'learning-rate': '3e-4',
+    steps: '7',
+    'target-modules': 'q_proj,v_proj',
+    rslora: 'true',
+    'held-out': 'h.jsonl',
+  };
+  const config = parseConfig(`${least}training: { lr: 1, epochs: 2 }`, { overrides: overridesOf(flags) });
+  expect(config.training).toMatchObject({ learningRate: 3e-4, steps: 7 });
+  expect(config.training.epochs).toBeUndefined();
+  expect(config.method).toMatchObject({ targetModules: ['q_proj', 'v_proj'], rslora: true });
+  expect(config.data.heldOut).toBe('h.jsonl');
+});
+
+test('a comma in a regular expression does not make a list', () => {
+  const overrides = overridesOf({ 'target-modules': '.*\\.(q|v)_proj{1,2}' });
+  expect(parseConfig(least, { overrides }).method.targetModules).toBe('.*\\.(q|v)_proj{1,2}');
+});
+
+test('a resolved configuration reads back as itself', () => {
+  const config = parseConfig(`${least}method: { dropout: 0.1 }\ntraining: { steps: 5 }`);
+  expect(parseConfig(stringify(config))).toEqual(config);
+  expect(parseYaml(stringify(config))).toEqual(JSON.parse(JSON.stringify(config)));
+});
+
+describe('faults say where, what, and what to do', () => {
+  test.each([
+    [`${least}trainning:\n  steps: 1`, 'c.yaml:4:1: unknown key trainning; did you mean training?'],
+    [
+      `${least}training:\n  learnin_rate: 1`,
+      'c.yaml:5:3: unknown key training.learnin_rate; did you mean learningRate?',
+    ],
+    [
+      `${least}learning_rate: 1`,
+      'c.yaml:4:1: unknown key learning_rate; it belongs under training:, as learningRate',
+    ],
+    [
+      `${least}method: { steps: 3 }`,
+      'c.yaml:4:11: unknown key method.steps; it belongs under training:, as steps',
+    ],
+    [`${least}zebra: 1`, 'c.yaml:4:1: unknown key zebra; see graft train --help'],
+    [
+      `${least}training:\n  lr: fast`,
+      'c.yaml:5:7: training.learningRate is "fast": it must be a number above 0',
+    ],
+    [`${least}training:\n  lr: 0`, 'c.yaml:5:7: training.learningRate is 0: it must be a number above 0'],
+    [
+      `${least}training:\n  lr: .nan`,
+      'c.yaml:5:7: training.learningRate is NaN: it must be a number above 0',
+    ],
+    [
+      `${least}training: { lr: -1e-4 }`,
+      'c.yaml:4:17: training.learningRate is -0.0001: it must be a number above 0',
+    ],
+    [`${least}method: { r: 0 }`, 'c.yaml:4:14: method.r is 0: it must be a whole number of at least 1'],
+    [`${least}method: { r: 2.5 }`, 'c.yaml:4:14: method.r is 2.5: it must be a whole number of at least 1'],
+    [
+      `${least}method: { dropout: 1.0 }`,
+      'c.yaml:4:20: method.dropout is 1: it must be a number from 0 to below 1',
+    ],
+    [`${least}method: { dropout: }`, 'method.dropout is null: it must be a number from 0 to below 1'],
+    [`${least}method: dora`, 'c.yaml:4:9: method.type is "dora": it must be lora'],
+    [
+      `${least}method: { target_modules: [q_proj, 3] }`,
+      'c.yaml:4:27: method.targetModules is ["q_proj",3]: it must be all-linear,',
+    ],
+    [
+      `${least}training: { steps: 5, epochs: 2 }`,
+      'c.yaml:4:31: training.steps and training.epochs are both given: keep one of them',
+    ],
+    [`${least}training: { lr: 1, learning_rate: 2 }`, 'c.yaml:4:35: training.learningRate is given twice'],
+    [`${least}training: { lr: 1, lr: 2 }`, 'c.yaml:4:20: the YAML does not parse (Map keys must be unique)'],
+    [`${least}training: 5`, 'c.yaml:4:11: training must hold keys, such as `batchSize: 8`'],
+    [
+      'model: m\noutput: o\n',
+      'c.yaml: data.train is missing: give a path or a list of paths, in the file or as --data',
+    ],
+    ['', 'c.yaml: model is missing: give a path, in the file or as --model'],
+    ['- a\n- b', 'c.yaml:1:1: a configuration is a map of keys'],
+    ['just words', 'c.yaml:1:1: a configuration is a map of keys'],
+    [`${least}method: [`, 'c.yaml:4:10: the YAML does not parse'],
+    [`model: m\n\toutput: o`, 'c.yaml:2:'],
+    [
+      `${least}x: !!js/function "function () {}"`,
+      'c.yaml:4:4: the YAML does not parse (Unresolved tag: tag:yaml.org,2002:js/function)',
+    ],
+  ])('%j', (text, message) => expect(fault(text)).toContain(message));
+
+  test('and those of flags name the flag', () => {
+    expect(fault(least, { 'learning-rate': 'fast' })).toBe(
+      '--learning-rate: training.learningRate is "fast": it must be a number above 0',
+    );
+  });
+
+  test('a bomb of aliases is refused', () => {
+    const lines = ['a: &a [x, x, x, x, x, x, x, x, x]'];
+    for (const [from, to] of ['ab', 'bc', 'cd', 'de', 'ef', 'fg', 'gh', 'hi'].map((p) => [...p]))
+      lines.push(`${to}: &${to} [${Array(9).fill(`*${from}`).join(', ')}]`);
+    expect(fault(`data:\n  train: &z\n${lines.map((l) => `    ${l}`).join('\n')}\nmodel: *i`)).toMatch(
+      /^c\.yaml:\d+:\d+: .*(alias|Alias)/,
+    );
+  });
+
+  test('every message is one line', () => {
+    expect(fault('a:\n  - b\n c: d')).not.toContain('\n');
+  });
+});
+
+test('every key has a flag of its own, a default or is required', () => {
+  const flags = configKeys.map((key) => key.flag);
+  expect(new Set(flags).size).toBe(flags.length);
+  expect(configKeys.filter((key) => key.required).map((key) => key.path)).toEqual([
+    'model',
+    'output',
+    'data.train',
+  ]);
+});
+
+test('no two keys of a section share a name', () => {
+  for (const section of new Set(configKeys.map((key) => key.section))) {
+    const names = configKeys
+      .filter((key) => key.section === section)
+      .flatMap((key) => [key.name, ...(key.aliases ?? [])])
+      .map((name) => name.toLowerCase());
+    expect(names).toEqual([...new Set(names)]);
+  }
+});

@@ -1,0 +1,243 @@
+import { z } from 'zod';
+
+/** What the documentation, the flags and the error messages say of a key. */
+export interface KeyMeta {
+  /** One sentence. */
+  readonly about: string;
+  /** What the value must be, to follow "must be". */
+  readonly expects: string;
+  /** Other names, such as Hugging Face's, read without case, dashes and underscores. */
+  readonly aliases?: readonly string[];
+  /** The flag without dashes, where it is not the key itself. */
+  readonly flag?: string;
+  /** What the documentation gives as the default, where it depends on other keys. */
+  readonly defaultText?: string;
+}
+
+/** The meta data of every key of the configuration. */
+export const keyMeta = z.registry<KeyMeta>();
+
+const key = <S extends z.ZodType>(schema: S, meta: KeyMeta): S => {
+  keyMeta.add(schema, meta);
+  return schema;
+};
+
+/** Numbers may be quoted: `"1e-4"`, as flags always are. */
+const numeric = (value: unknown): unknown =>
+  typeof value === 'string' && /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(value.trim())
+    ? Number(value)
+    : value;
+const number = <S extends z.ZodType>(schema: S) => z.preprocess(numeric, schema);
+const whole = (least: number) => number(z.number().int().min(least));
+const boolean = z.preprocess(
+  (value) => (value === 'true' ? true : value === 'false' ? false : value),
+  z.boolean(),
+);
+/** One string or several; a flag separates them by commas. */
+const strings = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
+
+const data = z.strictObject({
+  train: key(strings, {
+    about: 'The training text: one file or several (JSON Lines, a JSON array, .txt or .md).',
+    expects: 'a path or a list of paths',
+    aliases: ['path', 'paths', 'file', 'files', 'trainFile', 'datasetPath'],
+    flag: 'data',
+  }),
+  format: key(z.enum(['auto', 'text', 'prompt-completion', 'messages']).default('auto'), {
+    about: 'The form of a row; auto takes it from the first one.',
+    expects: 'auto, text, prompt-completion or messages',
+  }),
+  heldOut: key(z.union([number(z.number().min(0).lt(1)), z.string().min(1)]).default(0.05), {
+    about: 'The part of the examples kept for evaluation, or a file of them; 0 for none.',
+    expects: 'a fraction from 0 to below 1, or a path',
+    aliases: ['valSetSize', 'validation', 'evalFile', 'valid', 'test'],
+  }),
+  maxLength: key(whole(2).default(512), {
+    about: 'Most tokens of an example.',
+    expects: 'a whole number of at least 2',
+    aliases: ['maxSeqLength', 'maxSeqLen', 'cutoffLen', 'sequenceLen'],
+  }),
+  overLong: key(z.enum(['truncate', 'drop', 'split']).default('truncate'), {
+    about: 'What happens to longer examples: cut, left out, or (text only) split into several.',
+    expects: 'truncate, drop or split',
+    aliases: ['excessLengthStrategy', 'truncationMode'],
+  }),
+  maskPrompt: key(boolean.default(true), {
+    about: "Learn completions and assistant's turns only; false learns every token.",
+    expects: 'true or false',
+    aliases: ['completionOnlyLoss', 'assistantOnlyLoss'],
+  }),
+  chatTemplate: key(z.string().min(1).optional(), {
+    about: "A Jinja file, or chatml, for messages; without it the model's own template.",
+    expects: 'a path or chatml',
+    aliases: ['template'],
+    defaultText: "the model's",
+  }),
+  skipBad: key(whole(0).default(0), {
+    about: 'How many lines of bad JSON to pass over before giving up.',
+    expects: 'a whole number of at least 0',
+  }),
+});
+
+const lora = z.strictObject({
+  type: key(z.literal('lora').default('lora'), {
+    about: 'The tuner.',
+    expects: 'lora',
+    aliases: ['peftType', 'fineTuneType', 'adapter'],
+    flag: 'method',
+  }),
+  r: key(whole(1).default(8), {
+    about: 'The rank: the inner dimension of the update.',
+    expects: 'a whole number of at least 1',
+    aliases: ['rank', 'loraR', 'loraRank'],
+  }),
+  alpha: key(number(z.number().positive()).default(16), {
+    about: 'The update is scaled by alpha / r.',
+    expects: 'a number above 0',
+    aliases: ['loraAlpha'],
+  }),
+  dropout: key(number(z.number().min(0).lt(1)).default(0), {
+    about: "The chance that an element of the update's input is dropped in training.",
+    expects: 'a number from 0 to below 1',
+    aliases: ['loraDropout'],
+  }),
+  targetModules: key(strings.default('all-linear'), {
+    about:
+      'Which layers: all-linear (all but the output layer), default (as Hugging Face PEFT for this model type), the ends of names, or one regular expression.',
+    expects: 'all-linear, default, a name, a list of names or a regular expression',
+    aliases: ['loraTargetModules', 'loraTarget', 'target', 'targets'],
+  }),
+  rslora: key(boolean.default(false), {
+    about: 'Scale by alpha / √r instead (rank-stabilised LoRA).',
+    expects: 'true or false',
+    aliases: ['useRslora', 'peftUseRslora'],
+  }),
+});
+
+const training = z.strictObject({
+  steps: key(whole(1).optional(), {
+    about: 'Optimizer steps; give this or epochs.',
+    expects: 'a whole number of at least 1',
+    aliases: ['maxSteps', 'iters', 'totalSteps'],
+    defaultText: 'from epochs',
+  }),
+  epochs: key(number(z.number().positive()).optional(), {
+    about: 'Passes over the training examples; give this or steps.',
+    expects: 'a number above 0',
+    aliases: ['numTrainEpochs', 'numEpochs'],
+    defaultText: '3, where steps is not given',
+  }),
+  batchSize: key(whole(1).default(8), {
+    about: 'Examples of one micro-batch.',
+    expects: 'a whole number of at least 1',
+    aliases: ['perDeviceTrainBatchSize', 'microBatchSize'],
+  }),
+  accumulate: key(whole(1).default(1), {
+    about: 'Micro-batches of one step: the gradient is that of the large batch.',
+    expects: 'a whole number of at least 1',
+    aliases: ['gradientAccumulationSteps', 'gradAccumulationSteps'],
+  }),
+  learningRate: key(number(z.number().positive()).default(2e-4), {
+    about: 'The highest learning rate.',
+    expects: 'a number above 0',
+    aliases: ['lr'],
+  }),
+  schedule: key(z.enum(['cosine', 'linear', 'constant']).default('cosine'), {
+    about: 'How the learning rate falls after warm-up: to 0 along a cosine or a line, or not at all.',
+    expects: 'cosine, linear or constant',
+    aliases: ['lrSchedulerType', 'lrScheduler', 'lrSchedule'],
+  }),
+  warmup: key(number(z.number().min(0)).default(0.05), {
+    about: 'Steps in which the learning rate rises from 0; below 1, that part of all steps.',
+    expects: 'a number of steps, or a fraction below 1',
+    aliases: ['warmupSteps', 'warmupRatio'],
+  }),
+  weightDecay: key(number(z.number().min(0)).default(0), {
+    about: "AdamW's decoupled weight decay.",
+    expects: 'a number of at least 0',
+  }),
+  beta1: key(number(z.number().min(0).lt(1)).default(0.9), {
+    about: "AdamW's decay of the mean of gradients.",
+    expects: 'a number from 0 to below 1',
+    aliases: ['adamBeta1'],
+  }),
+  beta2: key(number(z.number().min(0).lt(1)).default(0.999), {
+    about: "AdamW's decay of the mean of squared gradients.",
+    expects: 'a number from 0 to below 1',
+    aliases: ['adamBeta2'],
+  }),
+  epsilon: key(number(z.number().positive()).default(1e-8), {
+    about: "AdamW's term against division by zero.",
+    expects: 'a number above 0',
+    aliases: ['adamEpsilon', 'eps'],
+  }),
+  clipNorm: key(number(z.number().min(0)).default(1), {
+    about: 'The greatest global norm of the gradients; 0 does not clip.',
+    expects: 'a number of at least 0',
+    aliases: ['maxGradNorm', 'gradClip'],
+  }),
+  seed: key(
+    number(
+      z
+        .number()
+        .int()
+        .min(0)
+        .max(2 ** 32 - 1),
+    ).default(0),
+    {
+      about: 'Of the first weights, the order of examples and dropout.',
+      expects: 'a whole number from 0 to 4294967295',
+    },
+  ),
+  evaluateEvery: key(whole(1).default(100), {
+    about: 'Steps between evaluations; one is made before the first step and one after the last.',
+    expects: 'a whole number of at least 1',
+    aliases: ['evalSteps', 'stepsPerEval'],
+  }),
+  saveEvery: key(whole(1).default(100), {
+    about: 'Steps between checkpoints; one is made after the last step.',
+    expects: 'a whole number of at least 1',
+    aliases: ['saveSteps'],
+  }),
+  keep: key(whole(1).default(3), {
+    about: 'Checkpoints that stay.',
+    expects: 'a whole number of at least 1',
+    aliases: ['saveTotalLimit'],
+  }),
+  logEvery: key(whole(1).default(10), {
+    about: 'Steps between lines of the log, where it is not a terminal.',
+    expects: 'a whole number of at least 1',
+    aliases: ['loggingSteps', 'stepsPerReport'],
+  }),
+});
+
+const top = {
+  model: key(z.string().min(1), {
+    about: 'The folder of the base model, as Hugging Face transformers saves it.',
+    expects: 'a path',
+    aliases: ['baseModel', 'modelNameOrPath'],
+  }),
+  output: key(z.string().min(1), {
+    about: 'The run folder: checkpoints, metrics and the adapter go there.',
+    expects: 'a path',
+    aliases: ['outputDir', 'runFolder'],
+  }),
+};
+
+/** The whole configuration of `graft train`. */
+export const configSchema = z.strictObject({
+  ...top,
+  data,
+  method: lora.prefault({}),
+  training: training.prefault({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+
+/** The keys of each section; those of the top level under ''. */
+export const sections: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
+  '': top,
+  data: data.shape,
+  method: lora.shape,
+  training: training.shape,
+};

@@ -1,0 +1,118 @@
+import { appendFileSync } from 'node:fs';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { lockFolder } from '@graftjs/checkpoint/node';
+import { stringify } from 'yaml';
+import type { Config } from '../config/schema.ts';
+import { RunFolderError } from '../errors.ts';
+
+const CONFIG = 'config.yaml';
+const METRICS = 'metrics.jsonl';
+/** What a run writes; `--overwrite` removes these and nothing else. */
+const OWN = [CONFIG, METRICS, 'checkpoints', 'adapter'];
+
+/** The folder of one run, held by this process until `release`. */
+export interface RunFolder {
+  readonly path: string;
+  /** Appends a line to metrics.jsonl. */
+  readonly metric: (event: object) => void;
+  readonly release: () => Promise<void>;
+}
+
+const open = (path: string, release: () => Promise<void>): RunFolder => ({
+  path,
+  metric: (event) => appendFileSync(join(path, METRICS), `${JSON.stringify(event)}\n`),
+  release,
+});
+
+/**
+ * Checks early, before anything is loaded, that a run may be written to the folder.
+ * @throws RunFolderError where it is not empty and `overwrite` is not set
+ */
+export async function checkOutput(output: string, overwrite: boolean): Promise<void> {
+  const path = resolve(output);
+  const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new RunFolderError(path, `it cannot be a run folder (${error.code}): choose another output`);
+  });
+  // The lock, and what a crash may have left of one, begin with a dot.
+  const visible = names.filter((name) => !name.startsWith('.'));
+  if (visible.length === 0 || overwrite) return;
+  throw new RunFolderError(
+    path,
+    visible.includes(CONFIG)
+      ? `it holds a run: continue it with \`graft resume ${output}\`, choose another output, or give --overwrite`
+      : 'it is not empty: choose another output, or give --overwrite',
+  );
+}
+
+/**
+ * Makes the folder of a new run and writes its resolved configuration.
+ * @throws RunFolderError where the folder is not empty and `overwrite` is not set
+ */
+export async function createRun(config: Config, overwrite: boolean): Promise<RunFolder> {
+  const path = resolve(config.output);
+  const { release } = await lockFolder(path);
+  try {
+    await checkOutput(config.output, overwrite);
+    for (const name of OWN) await rm(join(path, name), { recursive: true, force: true });
+    const temporary = join(path, `.${CONFIG}.tmp`);
+    await writeFile(temporary, stringify(config));
+    await rename(temporary, join(path, CONFIG));
+    return open(path, release);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** Opens the folder of a run that began before, with the text of its configuration. */
+export async function openRun(
+  folder: string,
+): Promise<RunFolder & { readonly config: string; readonly file: string }> {
+  const path = resolve(folder);
+  const file = join(path, CONFIG);
+  let config: string;
+  try {
+    config = await readFile(file, 'utf8');
+  } catch {
+    throw new RunFolderError(path, `there is no ${CONFIG}: give the folder that \`graft train\` wrote`);
+  }
+  const { release } = await lockFolder(path);
+  return { ...open(path, release), config, file };
+}
+
+interface Metric {
+  readonly event: string;
+  readonly step: number;
+  readonly loss: number;
+}
+
+/** The whole lines of metrics.jsonl; the last one may be cut short where the process was killed. */
+async function readMetrics(run: RunFolder): Promise<Metric[]> {
+  const text = await readFile(join(run.path, METRICS), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  return text.split('\n').flatMap((line) => {
+    try {
+      return [JSON.parse(line) as Metric];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Forgets the metrics of steps that are done again, after a resume from step `step`. */
+export async function rewindMetrics(run: RunFolder, step: number): Promise<void> {
+  const path = join(run.path, METRICS);
+  const kept = (await readMetrics(run)).filter((metric) => metric.step <= step);
+  await writeFile(`${path}.tmp`, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''));
+  await rename(`${path}.tmp`, path);
+}
+
+/** The held-out loss after a step, 0 for before the first, as metrics.jsonl has it. */
+export async function evaluationLoss(run: RunFolder, step: number): Promise<number | undefined> {
+  return (await readMetrics(run)).findLast((metric) => metric.event === 'evaluation' && metric.step === step)
+    ?.loss;
+}

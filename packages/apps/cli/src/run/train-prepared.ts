@@ -1,0 +1,183 @@
+import { join } from 'node:path';
+import type { Checkpoint } from '@graftjs/checkpoint';
+import { nodeFolder } from '@graftjs/checkpoint/node';
+import { tokenLossSum } from '@graftjs/models';
+import { AdamW, createSchedule, type Schedule } from '@graftjs/optim';
+import { type StepEvent, type TrainEvent, Trainer } from '@graftjs/trainer';
+import type { Config } from '../config/schema.ts';
+import { InterruptedError } from '../errors.ts';
+import type { Host } from '../host.ts';
+import type { Reporter } from '../report/reporter.ts';
+import { deviceName } from './device.ts';
+import type { Prepared } from './prepare.ts';
+import { evaluationLoss, type RunFolder, rewindMetrics } from './run-folder.ts';
+
+/** What a run came to. */
+export interface RunOutcome {
+  /** The folder of the adapter, as Hugging Face PEFT loads it. */
+  readonly adapter: string;
+  readonly run: string;
+  readonly steps: number;
+  /** Of the last step; null where none was left to do. */
+  readonly loss: number | null;
+  readonly heldOutLossBefore: number | null;
+  readonly heldOutLossAfter: number | null;
+  readonly tokens: number;
+  /** Of this session's training, without loading. */
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+  readonly peakBytes: number;
+  readonly device: string;
+}
+
+/** Lengths of batches are rounded up to this, so that programs are compiled for few shapes. */
+const padToMultipleOf = 32;
+
+/**
+ * Trains what was prepared, from the start or from a checkpoint, and writes the adapter.
+ * @throws InterruptedError after an interrupt, with a checkpoint saved; DivergedError, ResumeError
+ */
+export async function trainPrepared(
+  prepared: Prepared,
+  run: RunFolder,
+  { host, reporter, checkpoint }: { host: Host; reporter: Reporter; checkpoint?: Checkpoint | undefined },
+): Promise<RunOutcome> {
+  const { config, runtime, model, tokenizer, peft, examples, totalSteps } = prepared;
+  const { training } = config;
+  const parameters = peft.trainableParameters();
+  const abort = new AbortController();
+  const rate = new TokenRate();
+  const report = (event: TrainEvent): void => {
+    if (event.event === 'step') rate.add(event);
+    if (event.event === 'step' || event.event === 'evaluation') run.metric(event);
+    reporter.report(event);
+  };
+  const trainer = new Trainer({
+    runtime,
+    lossSum: ({ inputIds, labels }, context) => tokenLossSum(model.forward({ inputIds }, context), labels),
+    parameters,
+    optimizer: new AdamW(parameters, {
+      betas: [training.beta1, training.beta2],
+      eps: training.epsilon,
+      weightDecay: training.weightDecay,
+    }),
+    learningRate: scheduleOf(config, totalSteps),
+    examples: examples.train,
+    heldOut: examples.heldOut,
+    collate: { padId: tokenizer.padId ?? tokenizer.eosId ?? 0, padToMultipleOf },
+    batchSize: training.batchSize,
+    accumulate: training.accumulate,
+    totalSteps,
+    ...(training.clipNorm > 0 ? { clipNorm: training.clipNorm } : {}),
+    seed: training.seed,
+    evaluateEvery: training.evaluateEvery,
+    checkpoints: nodeFolder(join(run.path, 'checkpoints')),
+    saveEvery: training.saveEvery,
+    keep: training.keep,
+    extraFiles: async () =>
+      new Map(Object.entries(await peft.encodeAdapter()).map(([name, bytes]) => [`adapter/${name}`, bytes])),
+    settings: settingsOf(prepared),
+    onEvent: report,
+    signal: abort.signal,
+  });
+
+  const stopListening = listen(host, reporter, abort);
+  try {
+    if (checkpoint) {
+      await trainer.resume(checkpoint);
+      await rewindMetrics(run, checkpoint.step);
+    }
+    const counts = peft.parameterCounts();
+    reporter.report({
+      event: 'start',
+      run: run.path,
+      device: deviceName(runtime),
+      step: trainer.step,
+      totalSteps,
+      trainableParameters: counts.trainable,
+      parameters: counts.total,
+      examples: examples.train.length,
+      heldOutExamples: examples.heldOut.length,
+    });
+    const before =
+      (await evaluationLoss(run, 0)) ?? (await evaluateBaseline(trainer, examples.heldOut.length, report));
+    const result = await trainer.train();
+    if (result.interrupted)
+      throw new InterruptedError(
+        `interrupted after step ${result.steps} of ${totalSteps}, which is saved: continue with \`graft resume ${run.path}\``,
+      );
+    const adapterFolder = join(run.path, 'adapter');
+    await peft.saveAdapter(nodeFolder(adapterFolder));
+    return {
+      adapter: adapterFolder,
+      run: run.path,
+      steps: result.steps,
+      loss: Number.isNaN(result.loss) ? null : result.loss,
+      heldOutLossBefore: before ?? null,
+      heldOutLossAfter: result.heldOutLoss ?? (await evaluationLoss(run, totalSteps)) ?? null,
+      tokens: result.tokens,
+      seconds: result.seconds,
+      tokensPerSecond: rate.mean,
+      peakBytes: runtime.gpu.stats().peakBytes,
+      device: deviceName(runtime),
+    };
+  } finally {
+    stopListening();
+  }
+}
+
+/** The held-out loss before the first step. */
+async function evaluateBaseline(
+  trainer: Trainer,
+  heldOut: number,
+  report: (event: TrainEvent) => void,
+): Promise<number | undefined> {
+  if (heldOut === 0 || trainer.step > 0) return undefined;
+  const start = performance.now();
+  const loss = await trainer.heldOutLoss();
+  report({ event: 'evaluation', step: 0, loss, seconds: (performance.now() - start) / 1000 });
+  return loss;
+}
+
+function scheduleOf({ training }: Config, totalSteps: number): Schedule {
+  const { learningRate, schedule, warmup } = training;
+  const warmupSteps = warmup < 1 ? Math.ceil(warmup * totalSteps) : Math.round(warmup);
+  return createSchedule(schedule, learningRate, totalSteps, { warmupSteps });
+}
+
+/** What a continuation must share with the run; where saves and logs go may change. */
+function settingsOf({ config, examples, baseDigest }: Prepared): Record<string, unknown> {
+  const { learningRate, schedule, warmup, weightDecay, beta1, beta2, epsilon } = config.training;
+  return {
+    'base model (SHA-256)': baseDigest,
+    'training examples (SHA-256)': examples.digest,
+    method: config.method,
+    optimizer: { learningRate, schedule, warmup, weightDecay, beta1, beta2, epsilon },
+  };
+}
+
+/** The first interrupt asks the trainer to stop after the step that is under way, the second ends the process. */
+function listen(host: Host, reporter: Reporter, abort: AbortController): () => void {
+  return host.onInterrupt(() => {
+    if (abort.signal.aborted) host.exit(130);
+    abort.abort();
+    reporter.report({
+      event: 'note',
+      message: 'stopping after this step and saving a checkpoint; again to stop at once',
+    });
+  });
+}
+
+/** Tokens by the time that steps took. */
+class TokenRate {
+  #tokens = 0;
+  #seconds = 0;
+
+  add({ tokens, tokensPerSecond }: StepEvent): void {
+    this.#tokens += tokens;
+    this.#seconds += tokens / tokensPerSecond;
+  }
+  get mean(): number {
+    return this.#seconds > 0 ? this.#tokens / this.#seconds : 0;
+  }
+}
