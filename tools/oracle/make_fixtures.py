@@ -28,12 +28,14 @@ def make(root):
     from bases import make_bases
     from lora import make_lora
     from peft_facts import make_peft_facts
+    from target_matching import make_target_matching
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     make_bases(root)
     make_lora(root)
     make_peft_facts(root)
+    make_target_matching(root)
 
 
 def differences(made, kept):

@@ -110,7 +110,7 @@ export function findTargets(model: Module, config: TargetConfig, options: FindTa
     if (found === 'excluded') excluded++;
     if (found !== 'target') continue;
     if (!options.supports(module))
-      throw new TargetError(`target ${path} is a ${module.constructor.name}; ${options.kind}`, {
+      throw new TargetError(`target ${path} (${module.constructor.name}): ${options.kind}`, {
         asked: config.targetModules,
         available,
       });
