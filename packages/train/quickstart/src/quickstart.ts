@@ -84,7 +84,7 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
   const { vocabSize } = model.config;
   const tokenizer = await openTokenizer(base, vocabSize);
   const set = { ...quickstartRecipe, ...given(options) };
-  const examples = await textExamples(
+  const sets = await textExamples(
     textOf(options.train),
     options.heldOut === undefined ? undefined : textOf(options.heldOut),
     tokenizer,
@@ -95,6 +95,7 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
       seed: set.seed,
     },
   );
+  const examples = { ...sets, heldOut: sets.heldOut.slice(0, set.heldOutExamples) };
   const useOpenings = !options.prompts && !options.heldOut && examples.openings.length > 0;
   const recipe: Recipe = useOpenings ? { ...set, prompts: examples.openings } : set;
   const parameters = model.parameters().reduce((n, p) => n + p.size, 0);
@@ -123,13 +124,14 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
     heldOutExamples: examples.heldOut.length,
   });
 
-  const sample = (when: 'before' | 'after'): Promise<string[]> =>
-    writeSamples(runtime, model, tokenizer, recipe, (prompt, text) =>
-      onEvent?.({ event: 'sample', when, prompt, text }),
-    );
+  const sample = (when: 'before' | 'after', until?: AbortSignal): Promise<string[]> =>
+    writeSamples(runtime, model, tokenizer, recipe, {
+      onSample: (prompt, text) => onEvent?.({ event: 'sample', when, prompt, text }),
+      ...(until ? { signal: until } : {}),
+    });
   phase('sample-before');
   peft.disableAdapters();
-  const before = await sample('before');
+  const before = await sample('before', signal);
   peft.enableAdapters();
 
   const speed = { tokens: 0, seconds: 0 };
@@ -167,6 +169,7 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
     onEvent?.({ event: 'evaluation', step: trainer.step, loss, seconds: (performance.now() - from) / 1000 });
     return loss;
   };
+  signal?.throwIfAborted();
   phase('evaluate');
   const heldOutLossBefore = await measure();
   phase('train');

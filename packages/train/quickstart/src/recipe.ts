@@ -18,6 +18,8 @@ export interface Recipe {
   readonly clipNorm: number;
   /** How often the held-out loss is measured while training, the last step included. */
   readonly evaluations: number;
+  /** The most held-out examples that it is measured by. */
+  readonly heldOutExamples: number;
   /** Of the first weights, the order of examples and the samples. */
   readonly seed: number;
   /** What the model continues, before and after. */
@@ -40,6 +42,7 @@ export const quickstartRecipe: Recipe = {
   blockLength: 128,
   clipNorm: 1,
   evaluations: 6,
+  heldOutExamples: 40,
   seed: 1,
   prompts: ['In the beginning', 'And the LORD said unto', 'The people of this land'],
   sampleTokens: 48,

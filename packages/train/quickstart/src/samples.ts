@@ -4,19 +4,23 @@ import { Generator } from '@graftjs/generate';
 import type { LlamaForCausalLM } from '@graftjs/models';
 import type { Recipe } from './recipe.ts';
 
-/** What the model, as it is now, makes of the recipe's prompts: the same draws each time. Without the prompts. */
+/**
+ * What the model, as it is now, makes of the recipe's prompts: the same draws each time. Without the prompts.
+ * @throws the signal's reason
+ */
 export async function writeSamples(
   runtime: Runtime,
   model: LlamaForCausalLM,
   tokenizer: Tokenizer,
   recipe: Pick<Recipe, 'prompts' | 'sampleTokens' | 'temperature' | 'topP' | 'seed'>,
-  onSample: (prompt: string, text: string) => void,
+  options: { readonly onSample: (prompt: string, text: string) => void; readonly signal?: AbortSignal },
 ): Promise<string[]> {
   const { prompts, sampleTokens, temperature, topP, seed } = recipe;
   const generator = new Generator(runtime, model);
   const texts: string[] = [];
   try {
     for (const [i, prompt] of prompts.entries()) {
+      options.signal?.throwIfAborted();
       const ids = await generator.generate(tokenizer.encode(prompt), {
         maxNewTokens: sampleTokens,
         temperature,
@@ -25,7 +29,7 @@ export async function writeSamples(
       });
       const text = tokenizer.decode(ids, { skipSpecialTokens: true });
       texts.push(text);
-      onSample(prompt, text);
+      options.onSample(prompt, text);
     }
   } finally {
     generator.close();
