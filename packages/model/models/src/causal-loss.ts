@@ -4,10 +4,18 @@ import { concat, fill, narrow, reshape, sum, type Tensor } from '@graftjs/tensor
 /**
  * Sum of the losses of the supervised tokens: logits `[b, t, v]`, labels i32 `[b, t]` not shifted, -100 where
  * nothing is learnt. Position i is judged by label i + 1, as in `transformers`; divide by the count of labels that
- * are learnt, the first of each row left out.
+ * are learnt, the first of each row left out. Where a virtual prompt made the logits longer than the labels, the
+ * labels belong to the last positions, and the first of each row is learnt, too (as in `peft`).
  */
 export function tokenLossSum(logits: Tensor, labels: Tensor): Tensor {
   const [b, t, v] = logits.shape as [number, number, number];
-  const next = concat([narrow(labels, 1, 1, t - 1), fill(-100, [b, 1], 'i32')], 1);
-  return sum(crossEntropy(reshape(logits, [b * t, v]), reshape(next, [b * t])));
+  const none = (count: number): Tensor => fill(-100, [b, count], 'i32');
+  const known = labels.shape[1]!;
+  const front = t - known;
+  const parts = [
+    ...(front > 1 ? [none(front - 1)] : []),
+    ...(front > 0 ? [labels] : known > 1 ? [narrow(labels, 1, 1, known - 1)] : []),
+    none(1),
+  ];
+  return sum(crossEntropy(reshape(logits, [b * t, v]), reshape(concat(parts, 1), [b * t])));
 }

@@ -1,4 +1,4 @@
-import { type Context, Embedding, Linear, Module, RmsNorm } from '@graftjs/nn';
+import { type Context, Embedding, Linear, Module, RmsNorm, Site } from '@graftjs/nn';
 import { add, broadcastTo, iota, type Tensor } from '@graftjs/tensor';
 import { DecoderBlock, frequencyTensor, KvCache, rotaryTable } from '@graftjs/transformer';
 import type { LlamaConfig } from './config.ts';
@@ -6,18 +6,28 @@ import type { LlamaConfig } from './config.ts';
 export interface LlamaInputs {
   /** i32 `[b, t]`. */
   readonly inputIds: Tensor;
-  /** i32 `[t]` or `[b, t]`; left out: 0, 1, … or what follows the cache. */
+  /** i32 `[t]` or `[b, t]`; left out: 0, 1, … or what follows the cache. With a prompt in front: of that, too. */
   readonly positions?: Tensor;
   readonly cache?: KvCache;
   /** i32 `[b, keys]`, 0 where a key is padding. Not needed for padding on the right. */
   readonly keyMask?: Tensor;
 }
 
-/** Embeddings, decoder blocks, final norm. */
+/** What an attachment to positions sees. */
+export interface PositionDetails {
+  readonly context: Context;
+}
+
+/**
+ * Embeddings, decoder blocks, final norm. Attachments to the embeddings' output may put virtual tokens in front of
+ * the text: they count as tokens, and the hidden states are longer by them.
+ */
 export class LlamaModel extends Module {
   readonly embed_tokens: Embedding;
   readonly layers: DecoderBlock[];
   readonly norm: RmsNorm;
+  /** Rotary positions, i32 `[t]` or `[b, t]`: for attachments that put keys in front of the text's. */
+  readonly positions: Site<PositionDetails> = new Site();
   readonly #frequencies: Tensor;
 
   constructor(config: LlamaConfig) {
@@ -37,11 +47,11 @@ export class LlamaModel extends Module {
 
   /** Hidden states after the final norm, `[b, t, hidden]`. */
   forward({ inputIds, positions, cache, keyMask }: LlamaInputs, context: Context): Tensor {
-    const t = inputIds.shape[1]!;
-    const counted = positions ?? (cache ? add(iota([t]), broadcastTo(cache.position, [t])) : iota([t]));
-    const { cos, sin } = rotaryTable(counted, this.#frequencies);
-    const pass = { cos, sin, ...(cache ? { cache } : {}), ...(keyMask ? { keyMask } : {}) };
     let hidden = this.embed_tokens.forward(inputIds, context);
+    const t = hidden.shape[1]!;
+    const counted = positions ?? (cache ? add(iota([t]), broadcastTo(cache.position, [t])) : iota([t]));
+    const { cos, sin } = rotaryTable(this.positions.apply(counted, { context }), this.#frequencies);
+    const pass = { cos, sin, ...(cache ? { cache } : {}), ...(keyMask ? { keyMask } : {}) };
     for (const layer of this.layers) hidden = layer.forward(hidden, pass, context);
     return this.norm.forward(hidden);
   }
@@ -69,7 +79,7 @@ export class LlamaForCausalLM extends Module {
     return this.model.forward(inputs, context);
   }
 
-  /** Logits `[b, t, vocabulary]`. */
+  /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */
   forward(inputs: LlamaInputs, context: Context): Tensor {
     return this.lm_head.forward(this.hiddenStates(inputs, context), context);
   }

@@ -5,17 +5,24 @@ export interface ContextOptions {
   readonly training?: boolean;
   /** u32 `[2]`, data that changes every step; needed where dropout is active. */
   readonly seed?: Tensor;
+  /**
+   * The pass goes on with a text whose beginning is in a cache: what attachments put in front of a text is there
+   * already. Default false.
+   */
+  readonly continues?: boolean;
 }
 
 /** What a forward pass is told beside its inputs. A new one for each pass: it numbers the random draws in order. */
 export class Context {
   readonly training: boolean;
   readonly seed: Tensor | undefined;
+  readonly continues: boolean;
   #streams = 0;
 
   constructor(options: ContextOptions = {}) {
     this.training = options.training ?? false;
     this.seed = options.seed;
+    this.continues = options.continues ?? false;
   }
 
   /** The number of the next random draw of this pass: the same pass gives the same numbers. */

@@ -1,6 +1,6 @@
 import { type Context, Linear, Module, Site } from '@graftjs/nn';
 import { attention, rotary } from '@graftjs/ops';
-import { permute, reshape, type Tensor } from '@graftjs/tensor';
+import { add, concat, fill, permute, reshape, type Tensor } from '@graftjs/tensor';
 import type { KvCache } from './kv-cache.ts';
 
 export interface AttentionConfig {
@@ -19,7 +19,10 @@ export interface PassInputs {
   readonly cos: Tensor;
   readonly sin: Tensor;
   readonly cache?: KvCache;
-  /** i32 `[b, keys]`, 0 where a key is padding. */
+  /**
+   * i32 `[b, keys]`, 0 where a key is padding; with a cache, `[b, capacity]`. Keys that attachments put in front are
+   * seen, and are not counted here unless there is a cache.
+   */
   readonly keyMask?: Tensor;
 }
 
@@ -36,7 +39,10 @@ export class SelfAttention extends Module {
   readonly k_proj: Linear;
   readonly v_proj: Linear;
   readonly o_proj: Linear;
-  /** Keys after their rotation, and values, `[b, kvHeads, t, headDim]`, before they enter the cache. */
+  /**
+   * Keys after their rotation, and values, `[b, kvHeads, t, headDim]`, before they enter the cache. An attachment may
+   * put others in front along the third axis, the same number in both: every query sees them.
+   */
   readonly keys: Site<KeyValueDetails> = new Site();
   readonly values: Site<KeyValueDetails> = new Site();
   readonly #config: AttentionConfig;
@@ -64,13 +70,20 @@ export class SelfAttention extends Module {
     const v = split(this.v_proj.forward(x, context), kvHeads);
     let keys = this.keys.apply(k, details);
     let values = this.values.apply(v, details);
+    const front = keys.shape[2]! - t;
     if (cache) ({ keys, values } = cache.extend(this.#index, keys, values));
     const mixed = attention(q, keys, values, {
       causal: true,
       ...(window ? { window } : {}),
-      ...(cache ? { offset: cache.position } : {}),
-      ...(keyMask ? { keyMask } : {}),
+      ...(cache ? { offset: front > 0 ? add(cache.position, front) : cache.position } : {}),
+      ...(keyMask ? { keyMask: cache ? keyMask : withSeen(keyMask, keys.shape[2]!) } : {}),
     });
     return this.o_proj.forward(reshape(permute(mixed, [0, 2, 1, 3]), [b, t, heads * headDim]), context);
   }
+}
+
+/** The mask for `count` keys, of which those in front are seen. */
+function withSeen(keyMask: Tensor, count: number): Tensor {
+  const [b, known] = keyMask.shape as [number, number];
+  return known < count ? concat([fill(1, [b, count - known], 'i32'), keyMask], 1) : keyMask;
 }

@@ -12,8 +12,8 @@ export interface KvCacheOptions {
 
 /**
  * Keys and values of the positions seen so far, `[b, kvHeads, capacity, headDim]` for each layer. `position`, how
- * many are there, is data: one program serves every position. A pass records its next contents in `updates`, which
- * the program that runs it takes.
+ * many are there, is data: one program serves every position. A pass records what it writes, and the program that
+ * runs it takes that as its updates ({@link KvCache.takeUpdates}).
  */
 export class KvCache {
   readonly capacity: number;
@@ -22,6 +22,7 @@ export class KvCache {
   readonly #keys: Variable[];
   readonly #values: Variable[];
   #updates: [Variable, Tensor][] = [];
+  #rows = 0;
 
   constructor({ layers, batchSize, kvHeads, capacity, headDim }: KvCacheOptions) {
     this.capacity = capacity;
@@ -36,12 +37,26 @@ export class KvCache {
     this.#values = make('value');
   }
 
-  /** The layer's keys and values with those of this pass in place. */
+  /**
+   * The layer's keys and values with those of this pass in place.
+   * @throws Error where this pass gave another layer a different number of them
+   */
   extend(layer: number, keys: Tensor, values: Tensor): { keys: Tensor; values: Tensor } {
+    const rows = keys.shape[2]!;
+    if (this.#updates.length > 0 && rows !== this.#rows)
+      throw new Error(
+        `cache: layer ${layer} has ${rows} new keys and the layers before it have ${this.#rows}; put the same number in front of every layer's keys`,
+      );
+    this.#rows = rows;
     const [k, v] = [this.#keys[layer]!, this.#values[layer]!];
     const next = { keys: cacheWrite(k, keys, this.position), values: cacheWrite(v, values, this.position) };
     this.#updates.push([k, next.keys], [v, next.values]);
     return next;
+  }
+
+  /** Positions that the last pass adds: its tokens and what attachments put in front of them. */
+  get rows(): number {
+    return this.#rows;
   }
 
   /** What the pass since the last call writes into the cache. */
