@@ -73,7 +73,8 @@ describe.each(Object.keys(variants))('kernels against float64, %s', (variant) =>
   beforeAll(() => {
     runtime = new Runtime(gpu, { ...variants[variant]!, poison: true });
   });
-  test.each(opCases.map((c) => [c.name, c] as const))('%s', async (_, c) => {
+  const tried = opCases.filter((c) => !c.long || variant === 'as chosen here' || variant === 'decomposed');
+  test.each(tried.map((c) => [c.name, c] as const))('%s', async (_, c) => {
     const { outputs, values, loss, wrt } = build(c);
     const tensors = [...outputs, ...(wrt.length ? gradients(loss, wrt) : [])];
     const expected = evaluate(tensors, values);
