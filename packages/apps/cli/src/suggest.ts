@@ -22,8 +22,9 @@ const plain = (word: string): string => word.toLowerCase().replace(/[^a-z0-9]/g,
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   let best: { candidate: string; distance: number } | undefined;
   for (const candidate of candidates) {
-    const distance = editDistance(plain(word), plain(candidate));
-    if (distance > Math.max(1, Math.floor(candidate.length / 3))) continue;
+    const letters = plain(candidate);
+    const distance = editDistance(plain(word), letters);
+    if (distance > Math.max(1, Math.floor(letters.length / 3))) continue;
     if (!best || distance < best.distance) best = { candidate, distance };
   }
   return best?.candidate;

@@ -1,13 +1,11 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeFolder } from '@graftjs/checkpoint/node';
-import { Runtime } from '@graftjs/compiler';
-import { newModel, saveModel } from '@graftjs/models';
+import { encodeSafetensors, type TensorData } from '@graftjs/checkpoint';
+import { newModel } from '@graftjs/models';
 import { tinyLlamaFolder } from '@graftjs/tiny-llama/node';
-import { openGpu } from '@graftjs/webgpu';
 
-/** A config.json of the built-in model's shape, or a smaller one. */
-export const tinyConfig = (change: Record<string, unknown> = {}): Record<string, unknown> => ({
+/** A config.json for the tokenizer of the built-in model, of a model as small as can be. */
+const tinyConfig = {
   architectures: ['LlamaForCausalLM'],
   model_type: 'llama',
   vocab_size: 2048,
@@ -26,16 +24,35 @@ export const tinyConfig = (change: Record<string, unknown> = {}): Record<string,
   eos_token_id: 0,
   pad_token_id: 1,
   torch_dtype: 'float32',
-  ...change,
-});
+};
 
 /** Writes a model with random weights and the tokenizer of the built-in one. */
-export async function writeTinyModel(path: string, change: Record<string, unknown> = {}): Promise<string> {
+export function writeTinyModel(path: string, change: Record<string, unknown> = {}, seed = 1): string {
   mkdirSync(path, { recursive: true });
-  const gpu = await openGpu();
-  await saveModel(new Runtime(gpu), nodeFolder(path), newModel(tinyConfig(change), 1));
-  gpu.close();
+  const json = { ...tinyConfig, ...change };
+  const { model } = newModel(json, seed);
+  const tensors = new Map(
+    [...model.namedParameters()].map(([name, parameter]): [string, TensorData] => {
+      const values = parameter.pending as Float32Array;
+      return [name, { dtype: 'F32', shape: [...parameter.shape], data: new Uint8Array(values.buffer) }];
+    }),
+  );
+  writeFileSync(join(path, 'model.safetensors'), encodeSafetensors(tensors, { format: 'pt' }));
+  writeFileSync(join(path, 'config.json'), JSON.stringify(json, null, 2));
   for (const name of ['tokenizer.json', 'tokenizer_config.json'])
     copyFileSync(join(tinyLlamaFolder, name), join(path, name));
   return path;
 }
+
+const words = 'in the beginning was a word and there were lights upon all waters of that day'.split(' ');
+
+/** JSON Lines of short texts, always the same. */
+export const texts = (count: number): string =>
+  Array.from({ length: count }, (_, n) =>
+    JSON.stringify({
+      text: Array.from(
+        { length: 6 + (n % 9) },
+        (_, i) => words[(n * 5 + i * (1 + (n % 3))) % words.length],
+      ).join(' '),
+    }),
+  ).join('\n');

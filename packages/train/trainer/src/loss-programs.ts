@@ -25,6 +25,15 @@ export class BatchInputs {
   }
 }
 
+/**
+ * A result that is awaited later or, where an earlier one ends the run, never: its failure then must not end the
+ * process.
+ */
+export function heldBack<T>(result: Promise<T>): Promise<T> {
+  result.catch(() => {});
+  return result;
+}
+
 export const shapeKey = (batch: Batch): string => `${batch.batchSize}x${batch.length}`;
 
 /** Held-out loss: one program for each batch shape, no dropout, no gradients. */
@@ -47,7 +56,7 @@ export class Evaluator {
       const { inputs, program } = this.#programFor(batch);
       const ready = await program;
       inputs.set(batch);
-      pending.push(ready.run().then(([sum]) => sum![0]!));
+      pending.push(heldBack(ready.run().then(([sum]) => sum![0]!)));
       tokens += batch.supervisedTokens;
       if (pending.length > 4) total += await pending.shift()!;
     }

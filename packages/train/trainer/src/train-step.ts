@@ -3,7 +3,7 @@ import type { Batch } from '@graftjs/data';
 import { Context, type Parameter } from '@graftjs/nn';
 import type { AdamW } from '@graftjs/optim';
 import { gradients, Variable } from '@graftjs/tensor';
-import { BatchInputs, type LossSum, scaledLoss, shapeKey } from './loss-programs.ts';
+import { BatchInputs, heldBack, type LossSum, scaledLoss, shapeKey } from './loss-programs.ts';
 
 export interface StepResult {
   readonly loss: number;
@@ -68,7 +68,7 @@ export class TrainStep {
       const ready = await program;
       this.#seed.set(Uint32Array.of(seed, step * 1024));
       inputs.set(window[0]!);
-      const running = ready.run();
+      const running = heldBack(ready.run());
       return async () => {
         const [loss, norm] = await running;
         return { loss: loss![0]!, gradNorm: norm![0]! };
@@ -80,9 +80,9 @@ export class TrainStep {
       const ready = await program;
       this.#seed.set(Uint32Array.of(seed, step * 1024 + i));
       inputs.set(batch);
-      losses.push(ready.run().then(([loss]) => loss![0]!));
+      losses.push(heldBack(ready.run().then(([loss]) => loss![0]!)));
     }
-    const applied = (await this.#applyProgram()).run();
+    const applied = heldBack((await this.#applyProgram()).run());
     return async () => {
       const parts = await Promise.all(losses);
       const [norm] = await applied;
