@@ -54,8 +54,14 @@ const hidden: readonly Hidden[] = [
   'sampleTokens',
 ];
 
-/** Steps on a software adapter, where the recipe's would take too long for a first look. */
-const stepsOnCpu = 40;
+/** For a software adapter, on which the recipe would take too long for a first look. */
+const recipeOnCpu = {
+  steps: 40,
+  batchSize: 4,
+  evaluations: 4,
+  heldOutExamples: 8,
+  sampleTokens: 32,
+} as const satisfies Partial<Recipe>;
 
 /** The form of settings; an address such as `?steps=200&rank=8` presets it. */
 export class Knobs {
@@ -96,11 +102,17 @@ export class Knobs {
     }
   }
 
-  /** Fewer steps where everything runs on the processor, unless the reader or the address chose. */
+  /** Less of everything where it runs on the processor, unless the reader or the address chose. */
   suggestForCpu(): void {
-    const input = this.#inputs.get('steps')!;
-    if (!this.#preset.has('steps') && input.value === String(quickstartRecipe.steps))
-      input.value = String(stepsOnCpu);
+    const { steps } = this;
+    for (const [name, value] of Object.entries(recipeOnCpu))
+      if (!this.#preset.has(name)) this.#preset.set(name, value);
+    if (steps === quickstartRecipe.steps)
+      this.#inputs.get('steps')!.valueAsNumber = this.#preset.get('steps')!;
+  }
+
+  get steps(): number {
+    return this.#inputs.get('steps')!.valueAsNumber;
   }
 
   /** The settings, or undefined where one is out of its range, which the form then points out. */

@@ -10,10 +10,11 @@ export class LossChart {
   readonly #box = byId('chart');
   readonly #points = new Map<number, Point>();
   #plot: uPlot | undefined;
-  #totalSteps = 1;
+  #totalSteps: number;
   #drawing = false;
 
-  constructor() {
+  constructor(totalSteps: number) {
+    this.#totalSteps = totalSteps;
     new ResizeObserver(() => this.#plot?.setSize(this.#size())).observe(this.#box);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#make());
     this.#make();
@@ -97,7 +98,7 @@ export class LossChart {
           y: { range: (_, least, most) => lossRange(least, most) },
         },
         axes: [
-          { ...axis, grid: { show: false }, space: 60, size: 28 },
+          { ...axis, grid: { show: false }, space: 60, size: 28, incrs: wholeSteps },
           { ...axis, size: 44, space: 40, values: (_, splits) => splits.map((v) => v.toFixed(1)) },
         ],
         series: [
@@ -128,6 +129,9 @@ export class LossChart {
         : `step ${step}${part('batch', data[1]![index])}${part('held out', data[2]![index])}`;
   }
 }
+
+/** Distances between the numbers of the axis of steps. */
+const wholeSteps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /** Half units around the values; something sensible before there are any. */
 const lossRange = (least: number | null, most: number | null): [number, number] => {

@@ -18,10 +18,10 @@ const buttons = {
   stop: byId<HTMLButtonElement>('stop'),
 };
 const view = new RunView();
-const chart = new LossChart();
 const samples = new SamplesView(quickstartRecipe.prompts);
 const adapter = new AdapterCard();
 const knobs = new Knobs(new URLSearchParams(location.search));
+const chart = new LossChart(knobs.steps);
 const ownText = new OwnText((message) => view.problem(message));
 
 let state: State = 'opening';
@@ -32,10 +32,14 @@ let phase = '';
 const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'graft' });
 const ask = (request: Request): void => worker.postMessage(request);
 
+const isRun = (which: State): boolean => which === 'running' || which === 'paused' || which === 'stopping';
+
 function enter(next: State): void {
+  const focused = document.activeElement;
+  const running = isRun(next);
+  const ended = isRun(state) && !running;
   state = next;
   document.body.dataset.state = next;
-  const running = next === 'running' || next === 'paused' || next === 'stopping';
   buttons.train.hidden = running;
   buttons.pause.hidden = !running;
   buttons.stop.hidden = !running;
@@ -44,6 +48,10 @@ function enter(next: State): void {
   buttons.stop.disabled = next === 'stopping';
   buttons.pause.textContent = next === 'paused' ? 'Resume' : 'Pause';
   knobs.disabled = running;
+  // The button that was used is gone: the keyboard goes on with what took its place.
+  if (running && focused === buttons.train) buttons.pause.focus();
+  if (ended && (focused === buttons.pause || focused === buttons.stop || focused === document.body))
+    buttons.train.focus({ preventScroll: true });
 }
 
 function train(): void {
@@ -60,7 +68,6 @@ function train(): void {
   samples.reset(text ? [] : quickstartRecipe.prompts);
   adapter.hide();
   enter('running');
-  buttons.pause.focus();
   ask({ type: 'train', settings, text });
 }
 
@@ -76,7 +83,7 @@ function onEvent(event: QuickstartEvent): void {
   switch (event.event) {
     case 'phase':
       phase = phases[event.phase];
-      view.announce(phase);
+      if (state !== 'paused') view.announce(phase);
       if (event.phase === 'sample-after') enter('stopping');
       break;
     case 'compile':
@@ -119,7 +126,10 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
   switch (data.type) {
     case 'device':
       showDevice(data.traits);
-      if (data.traits.isCpu) knobs.suggestForCpu();
+      if (data.traits.isCpu) {
+        knobs.suggestForCpu();
+        chart.start(knobs.steps);
+      }
       enter('ready');
       view.status('Ready');
       if (wanted) train();

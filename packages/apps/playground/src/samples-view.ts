@@ -17,11 +17,6 @@ export class SamplesView {
   }
 
   show(when: 'before' | 'after', prompt: string, text: string): void {
-    // With a text of the reader's own, beginnings are known only now.
-    if (!this.#rows.has(prompt) && when === 'before') {
-      const waiting = [...this.#rows.keys()].some((key) => this.#isEmpty(key));
-      if (waiting) this.reset([...this.#rows.keys()].filter((key) => !this.#isEmpty(key)));
-    }
     const cell = this.#row(prompt)[when];
     cell.classList.remove('empty');
     cell.replaceChildren(make('b', { textContent: prompt }), text === '' ? ' (nothing more)' : text);
@@ -32,10 +27,6 @@ export class SamplesView {
       this.show('before', prompt, before);
       this.show('after', prompt, after);
     }
-  }
-
-  #isEmpty(prompt: string): boolean {
-    return this.#rows.get(prompt)!.before.classList.contains('empty');
   }
 
   #row(prompt: string): { readonly before: HTMLElement; readonly after: HTMLElement } {
