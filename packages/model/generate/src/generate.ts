@@ -1,86 +1,98 @@
-import type { Program, Runtime } from '@graftjs/compiler';
+import type { Runtime } from '@graftjs/compiler';
 import type { LlamaForCausalLM } from '@graftjs/models';
-import { Context } from '@graftjs/nn';
-import { reshape, type Tensor, take, Variable } from '@graftjs/tensor';
-import type { KvCache } from '@graftjs/transformer';
 import { Sampler, type SamplingOptions } from './sampling.ts';
+import { positionsInFront, Session } from './session.ts';
 
 export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number;
   /** Tokens that end the text; they are not part of the result. Default: the config's end tokens. */
   readonly stopIds?: readonly number[];
+  /** Ends the text early, without an error. */
   readonly signal?: AbortSignal;
 }
 
 /** The prompt and what is asked for do not fit the model. */
 export class ContextLengthError extends RangeError {
   override readonly name = 'ContextLengthError';
+  readonly promptTokens: number;
+  readonly maxNewTokens: number;
+  readonly maxPositions: number;
+
+  constructor(promptTokens: number, maxNewTokens: number, maxPositions: number, front = 0) {
+    super(
+      promptTokens === 0
+        ? 'the prompt is empty: give at least one token, such as the one that begins a text'
+        : `a prompt of ${promptTokens} tokens${front > 0 ? `, ${front} positions that adapters put in front of it` : ''} and ${maxNewTokens} new ones exceed the model's ${maxPositions} positions: shorten one of them`,
+    );
+    this.promptTokens = promptTokens;
+    this.maxNewTokens = maxNewTokens;
+    this.maxPositions = maxPositions;
+  }
 }
 
-/** Positions of a cache come in multiples of this, and prompts are padded to it, so that programs repeat. */
+/** Prompts are padded to a multiple of this, so that programs repeat. */
 const bucket = 64;
-const rounded = (n: number): number => Math.ceil(n / bucket) * bucket;
-
-interface Pass {
-  readonly inputIds: Variable;
-  /** Which position's logits are wanted: data. */
-  readonly at: Variable;
-  readonly program: Program;
-}
+const padded = (tokens: number): number => Math.ceil(tokens / bucket) * bucket;
+/** Caches double, so that few are kept, and all of them take at most twice the memory of the largest. */
+const capacityFor = (positions: number): number => bucket * 2 ** Math.ceil(Math.log2(positions / bucket));
 
 /**
- * Generates text with a model, again and again: keeps its cache and its two programs (one reads a prompt, one adds a
- * token). Make a new one after adapters were attached, switched or merged.
+ * Generates text with a model, again and again: keeps its caches and their programs (one for each padded length of
+ * prompt, one that adds a token). Texts made at the same time have caches of their own. Make a new one after adapters
+ * were attached, switched or merged.
  */
 export class Generator {
   readonly #runtime: Runtime;
   readonly #model: LlamaForCausalLM;
-  readonly #caches = new Map<number, { cache: KvCache; passes: Map<number, Promise<Pass>> }>();
+  readonly #front: number;
+  /** Sessions that no text is using, by capacity. */
+  readonly #idle = new Map<number, Session[]>();
+  #closed = false;
 
   constructor(runtime: Runtime, model: LlamaForCausalLM) {
     this.#runtime = runtime;
     this.#model = model;
+    this.#front = positionsInFront(model);
   }
 
   /**
    * Tokens one by one, as they are chosen.
-   * @throws ContextLengthError where prompt and new tokens exceed the model's positions, or the prompt is empty
+   * @throws ContextLengthError where prompt and new tokens exceed the model's positions, or the prompt is empty;
+   *   RangeError for options out of range and ids outside the vocabulary; LogitsError
    */
   async *stream(
     promptIds: ArrayLike<number>,
     options: GenerateOptions,
   ): AsyncGenerator<number, void, undefined> {
     const { maxPositions, eosTokenIds, vocabSize } = this.#model.config;
+    const { maxNewTokens, signal } = options;
     const length = promptIds.length;
-    if (length === 0)
-      throw new ContextLengthError(
-        'the prompt is empty: give at least one token, such as the one that begins a text',
-      );
-    if (length + options.maxNewTokens > maxPositions)
-      throw new ContextLengthError(
-        `a prompt of ${length} tokens and ${options.maxNewTokens} new ones exceed the model's ${maxPositions} positions: shorten one of them`,
-      );
+    if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
+      throw new RangeError(`maxNewTokens is ${maxNewTokens}: it must be a whole number from 1`);
+    const positions = this.#front + length + maxNewTokens;
+    if (length === 0 || positions > maxPositions)
+      throw new ContextLengthError(length, maxNewTokens, maxPositions, this.#front);
     const strange = Array.from(promptIds).find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
     if (strange !== undefined)
       throw new RangeError(`token ${strange} of the prompt is not in the model's vocabulary of ${vocabSize}`);
-    const stop = new Set(options.stopIds ?? eosTokenIds);
     const sampler = new Sampler(options);
-    const { cache, passes } = this.#cacheFor(rounded(Math.min(length + options.maxNewTokens, maxPositions)));
+    const stop = new Set(options.stopIds ?? eosTokenIds);
+    if (signal?.aborted) return;
 
-    const window = Math.min(rounded(length), cache.capacity);
-    const padded = new Int32Array(window);
-    padded.set(Array.from(promptIds));
-    let logits = await this.#run(await this.#pass(passes, cache, window), cache, padded, 0, length - 1);
-    for (
-      let position = length, made = 0;
-      made < options.maxNewTokens && !options.signal?.aborted;
-      position++, made++
-    ) {
-      const id = sampler.next(logits);
-      if (stop.has(id)) return;
-      yield id;
-      if (made + 1 === options.maxNewTokens) return;
-      logits = await this.#run(await this.#pass(passes, cache, 1), cache, Int32Array.of(id), position, 0);
+    const window = padded(length);
+    const capacity = capacityFor(Math.max(positions, this.#front + window));
+    const session = this.#take(capacity);
+    try {
+      let logits = await session.start(promptIds, window);
+      for (let made = 1; !signal?.aborted; made++) {
+        const id = sampler.next(logits);
+        if (stop.has(id)) return;
+        yield id;
+        if (made === maxNewTokens || signal?.aborted) return;
+        logits = await session.next(id);
+      }
+    } finally {
+      this.#giveBack(capacity, session);
     }
   }
 
@@ -91,49 +103,20 @@ export class Generator {
     return ids;
   }
 
-  /** Frees the caches' device memory. */
+  /** Frees the caches' device memory; those of texts in the making when they end. */
   close(): void {
-    for (const { cache } of this.#caches.values()) for (const v of cache.variables) this.#runtime.release(v);
-    this.#caches.clear();
+    this.#closed = true;
+    for (const session of [...this.#idle.values()].flat()) session.release();
+    this.#idle.clear();
   }
 
-  #cacheFor(capacity: number): { cache: KvCache; passes: Map<number, Promise<Pass>> } {
-    const known = this.#caches.get(capacity) ?? {
-      cache: this.#model.newCache(1, capacity),
-      passes: new Map(),
-    };
-    this.#caches.set(capacity, known);
-    return known;
+  #take(capacity: number): Session {
+    if (this.#closed) throw new Error('the generator is closed: make a new one');
+    return this.#idle.get(capacity)?.pop() ?? new Session(this.#runtime, this.#model, capacity, this.#front);
   }
 
-  #pass(passes: Map<number, Promise<Pass>>, cache: KvCache, tokens: number): Promise<Pass> {
-    const known = passes.get(tokens) ?? this.#compile(cache, tokens);
-    passes.set(tokens, known);
-    return known;
-  }
-
-  async #compile(cache: KvCache, tokens: number): Promise<Pass> {
-    const inputIds = new Variable([1, tokens], undefined, { dtype: 'i32', name: 'inputIds' });
-    const at = new Variable([1], undefined, { dtype: 'i32', name: 'last position' });
-    const context = new Context();
-    const hidden = this.#model.hiddenStates({ inputIds, cache }, context);
-    const last: Tensor = take(reshape(hidden, [tokens, hidden.shape[2]!]), at);
-    const logits = this.#model.lm_head.forward(last, context);
-    const program = await this.#runtime.compile({ outputs: [logits], updates: cache.takeUpdates() });
-    return { inputIds, at, program };
-  }
-
-  async #run(
-    pass: Pass,
-    cache: KvCache,
-    ids: Int32Array<ArrayBuffer>,
-    position: number,
-    at: number,
-  ): Promise<ArrayLike<number>> {
-    pass.inputIds.set(ids);
-    pass.at.set(Int32Array.of(at));
-    cache.position.set(Int32Array.of(position));
-    const [logits] = await pass.program.run();
-    return logits!;
+  #giveBack(capacity: number, session: Session): void {
+    if (this.#closed) session.release();
+    else this.#idle.set(capacity, [...(this.#idle.get(capacity) ?? []), session]);
   }
 }

@@ -1,2 +1,2 @@
 export { ContextLengthError, type GenerateOptions, Generator } from './generate.ts';
-export { Sampler, type SamplingOptions } from './sampling.ts';
+export { LogitsError, Sampler, type SamplingOptions } from './sampling.ts';

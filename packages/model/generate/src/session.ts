@@ -1,0 +1,97 @@
+import type { Program, Runtime } from '@graftjs/compiler';
+import type { LlamaForCausalLM } from '@graftjs/models';
+import { Context } from '@graftjs/nn';
+import { reshape, take, Variable } from '@graftjs/tensor';
+import type { KvCache } from '@graftjs/transformer';
+
+interface Pass {
+  readonly inputIds: Variable;
+  /** Which row's logits are wanted: data. */
+  readonly at: Variable;
+  readonly program: Program;
+  /** Rows of the hidden states before the first token's. */
+  readonly rowsInFront: number;
+}
+
+/** One text in the making: a cache, and the programs that read a prompt into it and add a token to it. */
+export class Session {
+  readonly #runtime: Runtime;
+  readonly #model: LlamaForCausalLM;
+  readonly #cache: KvCache;
+  readonly #front: number;
+  readonly #passes = new Map<string, Promise<Pass>>();
+  #position = 0;
+
+  /** @param front positions that attachments put in front of a text ({@link positionsInFront}) */
+  constructor(runtime: Runtime, model: LlamaForCausalLM, capacity: number, front: number) {
+    this.#runtime = runtime;
+    this.#model = model;
+    this.#cache = model.newCache(1, capacity);
+    this.#front = front;
+  }
+
+  /** Begins anew with a prompt, padded to `window` tokens: the logits after its last token. */
+  async start(promptIds: ArrayLike<number>, window: number): Promise<ArrayLike<number>> {
+    const ids = new Int32Array(window);
+    ids.set(Array.from(promptIds));
+    const logits = await this.#run(ids, 0, promptIds.length - 1);
+    // What the padding wrote lies behind this position: seen by no query, and overwritten token by token.
+    this.#position = this.#front + promptIds.length;
+    return logits;
+  }
+
+  /** Adds a token: the logits after it. */
+  async next(id: number): Promise<ArrayLike<number>> {
+    const logits = await this.#run(Int32Array.of(id), this.#position, 0);
+    this.#position++;
+    return logits;
+  }
+
+  /** Frees the cache's device memory. */
+  release(): void {
+    for (const variable of this.#cache.variables) this.#runtime.release(variable);
+  }
+
+  async #run(ids: Int32Array<ArrayBuffer>, position: number, at: number): Promise<ArrayLike<number>> {
+    const continues = position > 0;
+    const pass = await this.#pass(ids.length, continues);
+    pass.inputIds.set(ids);
+    pass.at.set(Int32Array.of(pass.rowsInFront + at));
+    this.#cache.position.set(Int32Array.of(position));
+    const [logits] = await pass.program.run();
+    return logits!;
+  }
+
+  #pass(tokens: number, continues: boolean): Promise<Pass> {
+    const key = `${tokens} ${continues}`;
+    const known = this.#passes.get(key);
+    if (known) return known;
+    const made = this.#compile(tokens, continues);
+    this.#passes.set(key, made);
+    made.catch(() => this.#passes.delete(key));
+    return made;
+  }
+
+  async #compile(tokens: number, continues: boolean): Promise<Pass> {
+    const inputIds = new Variable([1, tokens], undefined, { dtype: 'i32', name: 'inputIds' });
+    const at = new Variable([1], undefined, { dtype: 'i32', name: 'last position' });
+    const context = new Context({ continues });
+    const hidden = this.#model.hiddenStates({ inputIds, cache: this.#cache }, context);
+    const [, rows, width] = hidden.shape as [number, number, number];
+    const last = take(reshape(hidden, [rows, width]), at);
+    const logits = this.#model.lm_head.forward(last, context);
+    const program = await this.#runtime.compile({ outputs: [logits], updates: this.#cache.takeUpdates() });
+    return { inputIds, at, program, rowsInFront: rows - tokens };
+  }
+}
+
+/** A cache of this length is only described, never given memory. */
+const moreThanAny = 2 ** 20;
+
+/** Positions that attachments put in front of a text: virtual tokens and prefixes. */
+export function positionsInFront(model: LlamaForCausalLM): number {
+  const cache = model.newCache(1, moreThanAny);
+  const inputIds = new Variable([1, 1], undefined, { dtype: 'i32' });
+  model.hiddenStates({ inputIds, cache }, new Context());
+  return cache.rows - 1;
+}
