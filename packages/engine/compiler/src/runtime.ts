@@ -1,4 +1,4 @@
-import { byteSize, type HostArray, hostView, isVariable, type Tensor, Variable } from '@graftjs/tensor';
+import { type HostArray, hostView, isVariable, type Tensor, Variable } from '@graftjs/tensor';
 import type { DeviceTraits, Gpu, GpuBuffer } from '@graftjs/webgpu';
 import { lower } from './ir.ts';
 import { makePlan, type Plan } from './plan.ts';
@@ -183,5 +183,3 @@ export class Runtime {
     return { ...plan, pipelines, params, paramOffsets };
   }
 }
-
-export const bytesOf = (t: Tensor): number => t.size * byteSize(t.dtype);
