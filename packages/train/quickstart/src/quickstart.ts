@@ -23,7 +23,7 @@ export interface QuickstartOptions extends Partial<Recipe> {
    * What the loss is measured by. Left out: a tenth of `train`, which is then not learnt, and prompts are its first
    * words unless they are given.
    */
-  readonly heldOut?: string | QuickstartText;
+  readonly heldOut?: string | QuickstartText | undefined;
   readonly onEvent?: (event: QuickstartEvent) => void;
   /** Awaited before each step: training pauses while it lasts. */
   readonly beforeStep?: () => Promise<void> | void;
