@@ -9,8 +9,8 @@ import { InterruptedError, UsageError } from '../errors.ts';
 import { numberFlag, requiredFlag } from '../flag-values.ts';
 import { loadAdapter } from '../run/adapter.ts';
 import { deviceName, openRuntime } from '../run/device.ts';
+import { openBase } from '../run/open-base.ts';
 import { TextStream } from '../run/text-stream.ts';
-import { openTokenizer } from '../run/tokenizer.ts';
 
 export const generate = defineCommand({
   meta: { name: 'graft generate', description: 'Let a model continue a text, with or without an adapter' },
@@ -68,15 +68,12 @@ export const generate = defineCommand({
     const stopListening = host.onInterrupt(() => abort.abort());
     try {
       const folder = nodeFolder(modelPath);
-      const { model, config } = await loadModel(folder);
-      const tokenizer = await openTokenizer(folder, {
-        modelVocabSize: config.vocabSize,
-        chatTemplate: args['chat-template'],
-      });
+      const { tokenizer } = await openBase(folder, args['chat-template']);
       const promptIds = encodePrompt(tokenizer, args.prompt, args.chat ?? false, args.system);
       const runtime = await openRuntime({
         onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
       });
+      const { model } = await loadModel(folder, { runtime });
       if (args.adapter !== undefined) {
         const { warnings } = await loadAdapter(runtime, model, nodeFolder(args.adapter));
         for (const message of warnings) reporter.report({ event: 'note', message });

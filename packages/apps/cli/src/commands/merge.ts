@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { readAll } from '@graftjs/checkpoint';
+import { type JsonObject, readAll } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
-import { loadModel, saveModel } from '@graftjs/models';
+import { type LlamaForCausalLM, loadModel, saveModel } from '@graftjs/models';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
@@ -56,10 +56,10 @@ export const merge = defineCommand({
     await checkTarget(output, resolve(modelPath), args.overwrite === true);
 
     const folder = nodeFolder(modelPath);
-    const loaded = await loadModel(folder);
     const runtime = await openRuntime({
       onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
     });
+    const loaded = await loadModel(folder, { runtime });
     const { peft, warnings } = await loadAdapter(runtime, loaded.model, nodeFolder(adapterPath));
     for (const message of warnings) reporter.report({ event: 'note', message });
     const model = await peft.mergeAndUnload({ safe: true });
@@ -72,7 +72,7 @@ export const merge = defineCommand({
       copied.push(name);
     }
     const dtype = dtypes[(args.dtype ?? dtypeOf(loaded.json)) as keyof typeof dtypes] ?? 'F32';
-    await saveModel(runtime, target, { ...loaded, model }, { dtype });
+    await saveModel(runtime, target, { ...loaded, model, json: untied(loaded.json, model) }, { dtype });
     runtime.gpu.close();
     reporter.result(
       { model: output, dtype, files: ['config.json', 'model.safetensors', ...copied] },
@@ -81,8 +81,13 @@ export const merge = defineCommand({
   },
 });
 
-const dtypeOf = (json: Readonly<Record<string, unknown>>): unknown =>
-  json.dtype ?? json.torch_dtype ?? 'float32';
+/** An adapter of the embeddings or the output layer alone has parted what the base shared. */
+const untied = (json: JsonObject, model: LlamaForCausalLM): JsonObject =>
+  json.tie_word_embeddings === true && model.lm_head.weight !== model.model.embed_tokens.weight
+    ? { ...json, tie_word_embeddings: false }
+    : json;
+
+const dtypeOf = (json: JsonObject): unknown => json.dtype ?? json.torch_dtype ?? 'float32';
 
 /** @throws UsageError where files would be replaced */
 async function checkTarget(output: string, model: string, overwrite: boolean): Promise<void> {

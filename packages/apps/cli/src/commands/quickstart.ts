@@ -1,25 +1,24 @@
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { Generator } from '@graftjs/generate';
+import { nodeFolder } from '@graftjs/checkpoint/node';
+import {
+  type QuickstartEvent,
+  type QuickstartResult,
+  quickstartRecipe,
+  runQuickstart,
+} from '@graftjs/quickstart';
 import { tinyLlamaFolder } from '@graftjs/tiny-llama/node';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
-import { parseConfig } from '../config/parse.ts';
-import type { Config } from '../config/schema.ts';
+import { InterruptedError } from '../errors.ts';
 import { numberFlag } from '../flag-values.ts';
 import { duration } from '../report/duration.ts';
 import { bytes, counted } from '../report/progress-line.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { type Prepared, prepare } from '../run/prepare.ts';
-import { checkOutput, createRun } from '../run/run-folder.ts';
-import { trainPrepared } from '../run/train-prepared.ts';
-
-/** Optimizer steps: what fits into three minutes on two cores with the software adapter, loading and samples included. */
-const STEPS = 120;
-
-/** What the samples begin with, before and after. */
-const prompts = ['And it came to pass', 'The king said unto', 'In the morning'];
-const sampling = { maxNewTokens: 40, temperature: 0.7, topK: 40, seed: 1 };
+import { deviceName, openRuntime } from '../run/device.ts';
+import { checkOutput } from '../run/run-folder.ts';
 
 export const quickstart = defineCommand({
   meta: { name: 'graft quickstart', description: 'Fine-tune the small built-in model on the built-in text' },
@@ -31,101 +30,90 @@ export const quickstart = defineCommand({
     },
     steps: {
       type: 'string',
-      valueHint: String(STEPS),
-      description: `Optimizer steps; ${STEPS} unless given`,
+      valueHint: String(quickstartRecipe.steps),
+      description: `Optimizer steps; ${quickstartRecipe.steps} unless given`,
     },
-    model: { type: 'string', valueHint: 'folder', description: 'Another base model than the built-in one' },
+    model: {
+      type: 'string',
+      valueHint: 'folder',
+      description: 'Another base model than the built-in one',
+    },
     ...commonFlags,
   },
   async run({ args, data }) {
     const { host, reporter } = data as CommandData;
     const start = performance.now();
-    const config = quickstartConfig({
-      model: resolve(args.model ?? tinyLlamaFolder),
-      output: resolve(args.output ?? join('runs', `quickstart-${timeStamp()}`)),
-      steps: numberFlag('steps', args.steps, STEPS, { least: 1, whole: true }),
+    const model = resolve(args.model ?? tinyLlamaFolder);
+    const output = resolve(args.output ?? join('runs', `quickstart-${timeStamp()}`));
+    const steps = numberFlag('steps', args.steps, quickstartRecipe.steps, { least: 1, whole: true });
+    await checkOutput(output, false);
+    reporter.configure({ logEvery: 10 });
+
+    const abort = new AbortController();
+    const stopListening = host.onInterrupt(() => {
+      if (abort.signal.aborted) host.exit(130);
+      abort.abort(new InterruptedError('interrupted before the first step; nothing was written'));
     });
-    await checkOutput(config.output, false);
-    reporter.configure({ logEvery: config.training.logEvery });
-    const prepared = await prepare(config, reporter);
-    const run = await createRun(config, false);
     try {
-      // Before the first step the adapter adds nothing: these are the base's words.
-      const before = await writeSamples(prepared, reporter, 'before');
-      const outcome = await trainPrepared(prepared, run, { host, reporter });
-      const after = await writeSamples(prepared, reporter, 'after');
+      const runtime = await openRuntime({
+        onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
+      });
+      const text = (name: string): Promise<string> =>
+        readFile(join(tinyLlamaFolder, 'quickstart', name), 'utf8');
+      const result = await runQuickstart({
+        runtime,
+        base: nodeFolder(model),
+        baseName: args.model === undefined ? '@graftjs/tiny-llama' : model,
+        train: await text('train.jsonl'),
+        heldOut: await text('heldout.jsonl'),
+        steps,
+        signal: abort.signal,
+        onEvent: (event) => report(event, output, reporter),
+      });
+      const adapter = join(output, 'adapter');
+      for (const [name, content] of result.adapterFiles) await nodeFolder(adapter).writeAtomic(name, content);
+      if (result.interrupted)
+        throw new InterruptedError(
+          `interrupted after step ${result.steps} of ${steps}; what was learnt by then is in ${adapter}`,
+        );
       const seconds = (performance.now() - start) / 1000;
-      const result = {
-        adapter: outcome.adapter,
-        heldOutLossBefore: outcome.heldOutLossBefore,
-        heldOutLossAfter: outcome.heldOutLossAfter,
-        seconds,
-        tokensPerSecond: outcome.tokensPerSecond,
-        peakBytes: prepared.runtime.gpu.stats().peakBytes,
-        device: outcome.device,
-        steps: outcome.steps,
-        trainSeconds: outcome.seconds,
-        samples: { before, after },
-      };
-      reporter.result(result, summary(config, result));
+      const device = deviceName(runtime);
+      reporter.result(
+        {
+          adapter,
+          heldOutLossBefore: result.heldOutLossBefore,
+          heldOutLossAfter: result.heldOutLossAfter,
+          seconds,
+          tokensPerSecond: result.tokensPerSecond,
+          peakBytes: result.peakBytes,
+          device,
+          steps: result.steps,
+          loss: result.trainLoss,
+          tokens: result.tokens,
+          samples: {
+            before: result.samples.map(({ prompt, before }) => ({ prompt, text: before })),
+            after: result.samples.map(({ prompt, after }) => ({ prompt, text: after })),
+          },
+        },
+        summary({ ...result, seconds, device }, { model, adapter }),
+      );
+      runtime.gpu.close();
     } finally {
-      await run.release();
-      prepared.runtime.gpu.close();
+      stopListening();
     }
   },
 });
 
-/** LoRA of rank 8 on all linear layers, on the text that comes with the model. */
-function quickstartConfig({
-  model,
-  output,
-  steps,
-}: {
-  model: string;
-  output: string;
-  steps: number;
-}): Config {
-  const text = (name: string): string => join(tinyLlamaFolder, 'quickstart', name);
-  return parseConfig(
-    JSON.stringify({
-      model,
-      output,
-      data: { train: text('train.jsonl'), heldOut: text('heldout.jsonl'), maxLength: 128 },
-      method: { type: 'lora', r: 8, alpha: 16, targetModules: 'all-linear' },
-      training: {
-        steps,
-        batchSize: 8,
-        learningRate: 1e-3,
-        warmup: 0.05,
-        seed: 0,
-        evaluateEvery: 1000,
-        saveEvery: 100,
-      },
-    }),
-  );
-}
-
-export interface Sample {
-  readonly prompt: string;
-  readonly text: string;
-}
-
-async function writeSamples(
-  { runtime, model, tokenizer }: Prepared,
-  reporter: Reporter,
-  when: 'before' | 'after',
-): Promise<Sample[]> {
-  // A new generator each time: programs keep the adapters of the time when they were compiled.
-  const generator = new Generator(runtime, model);
-  const samples: Sample[] = [];
-  for (const prompt of prompts) {
-    const ids = await generator.generate(tokenizer.encode(prompt), sampling);
-    const sample = { prompt, text: tokenizer.decode(ids, { skipSpecialTokens: true }) };
-    samples.push(sample);
-    reporter.report({ event: 'sample', when, ...sample });
+/** Shows an event, and keeps the numbers in the run folder, which is made when the run begins. */
+function report(event: QuickstartEvent, output: string, reporter: Reporter): void {
+  if (event.event === 'start') {
+    mkdirSync(output, { recursive: true });
+    reporter.report({ ...event, run: output, step: 0 });
+    return;
   }
-  generator.close();
-  return samples;
+  if (event.event === 'step' || event.event === 'evaluation')
+    appendFileSync(join(output, 'metrics.jsonl'), `${JSON.stringify(event)}\n`);
+  reporter.report(event);
 }
 
 /** `20260131-142501`, in local time. */
@@ -136,25 +124,21 @@ function timeStamp(): string {
   return `${day}-${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
 }
 
-interface QuickstartResult {
-  readonly adapter: string;
-  readonly heldOutLossBefore: number | null;
-  readonly heldOutLossAfter: number | null;
-  readonly seconds: number;
-  readonly tokensPerSecond: number;
-  readonly peakBytes: number;
-  readonly device: string;
-  readonly steps: number;
-}
-
-function summary(config: Config, result: QuickstartResult): string {
-  const loss = (value: number | null): string => value?.toFixed(3) ?? '–';
-  const flags = `--model ${config.model} --adapter ${result.adapter}`;
+function summary(result: QuickstartResult, { model, adapter }: { model: string; adapter: string }): string {
+  const { heldOutLossBefore, heldOutLossAfter, steps, seconds, tokensPerSecond, peakBytes, device } = result;
   return [
     '',
-    `held-out loss ${loss(result.heldOutLossBefore)} before, ${loss(result.heldOutLossAfter)} after ${result.steps} steps`,
-    `${duration(result.seconds)} in all, ${counted(result.tokensPerSecond)} tokens/s, ${bytes(result.peakBytes)} at the peak, on ${result.device}`,
-    `adapter: ${result.adapter}`,
-    `try it: graft generate ${flags} --prompt "${prompts[0]}"`,
+    ...result.samples.flatMap(({ prompt, before, after }) => [
+      `${prompt} …`,
+      `  before: ${oneLine(before)}`,
+      `  after:  ${oneLine(after)}`,
+    ]),
+    '',
+    `held-out loss ${heldOutLossBefore.toFixed(3)} before, ${heldOutLossAfter.toFixed(3)} after ${steps} steps`,
+    `${duration(seconds)} in all, ${counted(tokensPerSecond)} tokens/s, ${bytes(peakBytes)} at the peak, on ${device}`,
+    `adapter: ${adapter}`,
+    `try it: graft generate --model ${model} --adapter ${adapter} --prompt "In the beginning" --temperature 0.7`,
   ].join('\n');
 }
+
+const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();

@@ -35,7 +35,13 @@ export interface TextEvent {
   readonly text: string;
 }
 
-export type ReportEvent = TrainEvent | NoteEvent | StartEvent | SampleEvent | TextEvent;
+/** What `quickstart` does next. */
+export interface PhaseEvent {
+  readonly event: 'phase';
+  readonly phase: string;
+}
+
+export type ReportEvent = TrainEvent | NoteEvent | StartEvent | SampleEvent | TextEvent | PhaseEvent;
 
 /** Tells a person or a program how a command fares. */
 export interface Reporter {

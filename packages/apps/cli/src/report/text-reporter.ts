@@ -77,8 +77,9 @@ export function textReporter(host: Host, given: ReporterOptions = {}): Reporter 
       case 'note':
         print(event.message);
         break;
+      // The summary at the end has the samples side by side.
       case 'sample':
-        print(`${event.when} › ${event.prompt}${dim(event.text.replaceAll('\n', ' '))}`);
+      case 'phase':
         break;
       case 'text':
         erase();

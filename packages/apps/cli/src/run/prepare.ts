@@ -1,15 +1,14 @@
-import { openModelFolder } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import type { Runtime } from '@graftjs/compiler';
 import type { Tokenizer } from '@graftjs/data';
-import { type LlamaForCausalLM, loadModel, parseLlamaConfig } from '@graftjs/models';
+import { type LlamaForCausalLM, loadModel } from '@graftjs/models';
 import type { Config } from '../config/schema.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { type AdaptedModel, addMethod } from './adapter.ts';
 import { baseDigest } from './base-digest.ts';
 import { openRuntime } from './device.ts';
 import { type RunExamples, readExamples } from './examples.ts';
-import { openTokenizer } from './tokenizer.ts';
+import { openBase } from './open-base.ts';
 
 /** All that a run needs, checked and loaded. */
 export interface Prepared {
@@ -31,17 +30,14 @@ export interface Prepared {
  */
 export async function prepare(config: Config, reporter: Reporter): Promise<Prepared> {
   const folder = nodeFolder(config.model);
-  const { vocabSize, maxPositions } = parseLlamaConfig((await openModelFolder(folder)).config);
-  const tokenizer = await openTokenizer(folder, {
-    modelVocabSize: vocabSize,
-    chatTemplate: config.data.chatTemplate,
-  });
-  const examples = await readExamples(config, tokenizer, { vocabSize, maxPositions });
+  const base = await openBase(folder, config.data.chatTemplate);
+  const { tokenizer } = base;
+  const examples = await readExamples(config, tokenizer, base.config);
   for (const message of examples.notes) reporter.report({ event: 'note', message });
   const runtime = await openRuntime({
     onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
   });
-  const { model } = await loadModel(folder);
+  const { model } = await loadModel(folder, { runtime });
   const { peft, warnings } = await addMethod(runtime, model, config);
   for (const message of warnings) reporter.report({ event: 'note', message });
   return {
