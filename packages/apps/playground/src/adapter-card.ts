@@ -1,7 +1,7 @@
-import type { QuickstartResult } from '@graftjs/quickstart';
 import { zipSync } from 'fflate';
 import { byId, make } from './dom.ts';
 import { bytesText, countText } from './format.ts';
+import type { RunResult } from './messages.ts';
 
 const folder = 'graft-adapter';
 
@@ -23,7 +23,7 @@ export class AdapterCard {
     this.#addresses = [];
   }
 
-  show({ adapterFiles, trainableParameters, parameters, steps, recipe }: QuickstartResult): void {
+  show({ adapterFiles, trainableParameters, parameters, steps, recipe }: RunResult): void {
     this.#files = adapterFiles;
     byId('adapter-note').textContent =
       `Rank ${recipe.rank}, after ${countText(steps)} steps: ${countText(trainableParameters)} trained numbers beside the ${countText(parameters)} of the base, which stay as they were.`;

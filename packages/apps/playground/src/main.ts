@@ -1,16 +1,17 @@
-import { type QuickstartEvent, type QuickstartResult, quickstartRecipe } from '@graftjs/quickstart';
+import { type QuickstartEvent, quickstartRecipe } from '@graftjs/quickstart';
 import { AdapterCard } from './adapter-card.ts';
 import { showDevice, showNoDevice } from './device-card.ts';
 import { byId } from './dom.ts';
 import { durationText, lossText } from './format.ts';
 import { Knobs } from './knobs.ts';
 import { LossChart } from './loss-chart.ts';
-import type { Reply, Request } from './messages.ts';
+import type { Reply, Request, RunResult } from './messages.ts';
 import { OwnText } from './own-text.ts';
 import { RunView } from './run-view.ts';
 import { SamplesView } from './samples-view.ts';
+import { TryOut } from './try-out.ts';
 
-type State = 'opening' | 'no-device' | 'ready' | 'running' | 'paused' | 'stopping';
+type State = 'opening' | 'no-device' | 'ready' | 'running' | 'paused' | 'stopping' | 'sampling';
 
 const buttons = {
   train: byId<HTMLButtonElement>('train'),
@@ -20,6 +21,11 @@ const buttons = {
 const view = new RunView();
 const samples = new SamplesView(quickstartRecipe.prompts);
 const adapter = new AdapterCard();
+const tryOut = new TryOut((prompt) => {
+  enter('sampling');
+  view.announce('Both models write');
+  ask({ type: 'sample', prompt });
+});
 const knobs = new Knobs(new URLSearchParams(location.search));
 const chart = new LossChart(knobs.steps);
 const ownText = new OwnText((message) => view.problem(message));
@@ -43,7 +49,8 @@ function enter(next: State): void {
   buttons.train.hidden = running;
   buttons.pause.hidden = !running;
   buttons.stop.hidden = !running;
-  buttons.train.disabled = next === 'no-device';
+  buttons.train.disabled = next === 'no-device' || next === 'sampling';
+  tryOut.disabled = next !== 'ready';
   buttons.pause.disabled = next === 'stopping';
   buttons.stop.disabled = next === 'stopping';
   buttons.pause.textContent = next === 'paused' ? 'Resume' : 'Pause';
@@ -67,6 +74,7 @@ function train(): void {
   chart.start(steps);
   samples.reset(text ? [] : quickstartRecipe.prompts);
   adapter.hide();
+  tryOut.hidden = true;
   enter('running');
   ask({ type: 'train', settings, text });
 }
@@ -111,11 +119,12 @@ function onEvent(event: QuickstartEvent): void {
   }
 }
 
-function onDone(result: QuickstartResult): void {
+function onDone(result: RunResult): void {
   enter('ready');
   buttons.train.textContent = 'Train again';
   samples.finish(result.samples);
   adapter.show(result);
+  tryOut.hidden = false;
   const { heldOutLossBefore, heldOutLossAfter, interrupted, steps, seconds } = result;
   view.announce(
     `${interrupted ? `Stopped after ${steps} steps` : 'Done'} in ${durationText(seconds)}: the held-out loss went from ${lossText(heldOutLossBefore)} to ${lossText(heldOutLossAfter)}.`,
@@ -144,6 +153,10 @@ worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       break;
     case 'done':
       onDone(data.result);
+      break;
+    case 'sample':
+      enter('ready');
+      view.announce('Both have written.');
       break;
     case 'stopped':
       enter('ready');

@@ -14,6 +14,8 @@ const reply = (message: Reply): void => scope.postMessage(message);
 const tell = (event: QuickstartEvent): void => reply({ type: 'event', event });
 
 let opened: Promise<Runtime> | undefined;
+/** Of the last run. */
+let sampleLast: QuickstartResult['sample'] | undefined;
 let run: { readonly gate: PauseGate; readonly stop: AbortController } | undefined;
 
 /** The runtime, which lives as long as its device. */
@@ -31,8 +33,9 @@ async function train({ settings, text }: Extract<Request, { type: 'train' }>): P
   const gate = new PauseGate();
   const stop = new AbortController();
   run = { gate, stop };
+  sampleLast = undefined;
   try {
-    const result: QuickstartResult = await runQuickstart({
+    const { sample, ...result } = await runQuickstart({
       ...settings,
       runtime: await runtime(),
       base: await builtInBase(),
@@ -43,14 +46,17 @@ async function train({ settings, text }: Extract<Request, { type: 'train' }>): P
       beforeStep: () => gate.passed(),
       signal: stop.signal,
     });
+    sampleLast = sample;
     reply({ type: 'done', result });
   } catch (error) {
     if (stop.signal.aborted && error === stop.signal.reason) reply({ type: 'stopped' });
-    else reply({ type: 'failed', name: (error as Error).name, message: (error as Error).message });
+    else fail(error as Error);
   } finally {
     run = undefined;
   }
 }
+
+const fail = ({ name, message }: Error): void => reply({ type: 'failed', name, message });
 
 scope.onmessage = ({ data }) => {
   switch (data.type) {
@@ -66,6 +72,9 @@ scope.onmessage = ({ data }) => {
     case 'stop':
       run?.stop.abort();
       run?.gate.open();
+      break;
+    case 'sample':
+      sampleLast?.(data.prompt).then((sample) => reply({ type: 'sample', sample }), fail);
       break;
     default:
       data satisfies never;

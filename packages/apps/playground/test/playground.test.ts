@@ -100,6 +100,14 @@ describe('the page', () => {
     expect(await page.locator('.pair').count()).toBe(3);
     expect(await page.locator('blockquote.empty').count()).toBe(0);
 
+    await page.fill('#try-prompt', 'And he went');
+    await page.press('#try-prompt', 'Enter');
+    await page.waitForFunction(() => document.querySelectorAll('.pair').length === 4);
+    await inState(page, 'ready');
+    expect(await page.locator('.pair:last-child').innerText()).toMatch(
+      /^Before\s+And he went.*After\s+And he went/s,
+    );
+
     const coming = page.waitForEvent('download');
     await page.click('#download');
     const zip = unzipSync(readFileSync(await (await coming).path()));

@@ -64,6 +64,7 @@ describe('runQuickstart', () => {
     expect(result.heldOutLossAfter).toBeLessThan(result.heldOutLossBefore - 0.3);
     expect(result).toMatchObject({ steps: 10, interrupted: false, tokens: 10 * 2 * 32 });
     expect(result.samples.map(({ prompt }) => prompt)).toEqual(result.recipe.prompts);
+    expect(await result.sample(result.samples[0]!.prompt)).toEqual(result.samples[0]);
     expect(events.flatMap((e) => (e.event === 'phase' ? e.phase : []))).toEqual([
       'load',
       'sample-before',

@@ -65,6 +65,8 @@ export interface QuickstartResult {
   readonly peakBytes: number;
   readonly device: string;
   readonly recipe: Recipe;
+  /** What base and tuned model make of another prompt. One call at a time. @throws ContextLengthError */
+  readonly sample: (prompt: string) => Promise<Sample>;
 }
 
 /**
@@ -124,15 +126,29 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
     heldOutExamples: examples.heldOut.length,
   });
 
-  const sample = (when: 'before' | 'after', until?: AbortSignal): Promise<string[]> =>
-    writeSamples(runtime, model, tokenizer, recipe, {
-      onSample: (prompt, text) => onEvent?.({ event: 'sample', when, prompt, text }),
-      ...(until ? { signal: until } : {}),
-    });
+  const write = async (
+    when: 'before' | 'after',
+    prompts: readonly string[],
+    until?: AbortSignal,
+  ): Promise<string[]> => {
+    if (when === 'before') peft.disableAdapters();
+    try {
+      return await writeSamples(
+        runtime,
+        model,
+        tokenizer,
+        { ...recipe, prompts },
+        {
+          onSample: (prompt, text) => onEvent?.({ event: 'sample', when, prompt, text }),
+          ...(until ? { signal: until } : {}),
+        },
+      );
+    } finally {
+      peft.enableAdapters();
+    }
+  };
   phase('sample-before');
-  peft.disableAdapters();
-  const before = await sample('before', signal);
-  peft.enableAdapters();
+  const before = await write('before', recipe.prompts, signal);
 
   const speed = { tokens: 0, seconds: 0 };
   const evaluateEvery = Math.max(1, Math.ceil(recipe.steps / recipe.evaluations));
@@ -178,7 +194,7 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
   const heldOutLossAfter = result.interrupted ? await measure() : result.heldOutLoss!;
   const adapterFiles = new Map(Object.entries(await peft.encodeAdapter()));
   phase('sample-after');
-  const after = await sample('after');
+  const after = await write('after', recipe.prompts);
 
   return {
     heldOutLossBefore,
@@ -196,6 +212,10 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
     peakBytes: runtime.gpu.stats().peakBytes,
     device,
     recipe,
+    sample: async (prompt) => {
+      const [[before], [after]] = [await write('before', [prompt]), await write('after', [prompt])];
+      return { prompt, before: before!, after: after! };
+    },
   };
 }
 
