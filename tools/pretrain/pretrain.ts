@@ -3,10 +3,9 @@
  * wrote, and puts the weights (F16) and the config into the package. Interrupted, it continues where it stopped.
  *
  *     npx tsx --conditions=@graftjs/source tools/pretrain/corpus.ts
- *     npx tsx --conditions=@graftjs/source tools/pretrain/pretrain.ts [--steps 1900]
+ *     npx tsx --conditions=@graftjs/source tools/pretrain/pretrain.ts
  */
 import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { latestValidCheckpoint } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
@@ -17,12 +16,16 @@ import { Trainer } from '@graftjs/trainer';
 import { openGpu } from '@graftjs/webgpu';
 import { packageFiles, pretrainHeldOut, pretrainTrain, runFolder } from './paths.ts';
 
-const { values } = parseArgs({ options: { steps: { type: 'string', default: '1900' } } });
-const totalSteps = Number(values.steps);
-
 const blockLength = 128;
 const batchSize = 8;
-const peakRate = 3e-3;
+const totalSteps = 1400;
+/** Up over 100 steps, down along a cosine made for 1,900 steps, and from step 1,000 on evenly to 0. */
+const coolDownFrom = 1000;
+const cosine = cosineSchedule(3e-3, 1900, { warmupSteps: 100 });
+const learningRate = (step: number): number =>
+  step < coolDownFrom
+    ? cosine(step)
+    : (cosine(coolDownFrom) * (totalSteps - step)) / (totalSteps - coolDownFrom);
 
 const config = {
   architectures: ['LlamaForCausalLM'],
@@ -81,7 +84,7 @@ const trainer = new Trainer({
     tokenLossSum(loaded.model.forward({ inputIds }, context), labels),
   parameters,
   optimizer: new AdamW(parameters, { betas: [0.9, 0.95], weightDecay: 0.1 }),
-  learningRate: cosineSchedule(peakRate, totalSteps, { warmupSteps: 100 }),
+  learningRate,
   examples,
   collate: {},
   batchSize,
