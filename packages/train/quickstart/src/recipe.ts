@@ -36,7 +36,7 @@ export const quickstartRecipe: Recipe = {
   alpha: 32,
   targetModules: 'all-linear',
   learningRate: 5e-3,
-  steps: 120,
+  steps: 100,
   warmup: 0.05,
   batchSize: 8,
   blockLength: 128,
