@@ -91,7 +91,7 @@ export class LossChart {
       {
         ...this.#size(),
         legend: { show: false },
-        padding: [8, 8, 0, 0],
+        padding: [8, 18, 0, 0],
         cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
         scales: {
           x: { time: false, range: () => [0, this.#totalSteps] },

@@ -35,7 +35,7 @@ export const quickstartRecipe: Recipe = {
   rank: 16,
   alpha: 32,
   targetModules: 'all-linear',
-  learningRate: 5e-3,
+  learningRate: 8e-3,
   steps: 100,
   warmup: 0.05,
   batchSize: 8,
@@ -46,6 +46,6 @@ export const quickstartRecipe: Recipe = {
   seed: 1,
   prompts: ['In the beginning', 'And the LORD said unto', 'The people of this land'],
   sampleTokens: 48,
-  temperature: 0.7,
+  temperature: 0.6,
   topP: 0.9,
 };
