@@ -77,7 +77,7 @@ function usage(): string {
 
 // biome-ignore lint/suspicious/noExplicitAny: a command's arguments are its own business.
 async function helpOf(command: CommandDef<any>, host: Host): Promise<string> {
-  const text = await renderUsage(command);
+  const text = (await renderUsage(command)).replace(/ +$/gm, '');
   return host.isTerminal && !host.env.NO_COLOR ? text : stripVTControlCharacters(text);
 }
 

@@ -13,7 +13,14 @@ const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, ' ').trim();
 /** The exit code and the line of an error, by its class. The packages are loaded only here: most commands end well. */
 export async function faultOf(error: unknown): Promise<Fault> {
   if (!(error instanceof Error)) return { code: exitCodes.unexpected, line: oneLine(String(error)) };
-  const code = await codeOf(error);
+  const system = error as NodeJS.ErrnoException;
+  if (system.code !== undefined && system.syscall !== undefined)
+    return {
+      code: exitCodes.unexpected,
+      line: `${system.path ?? 'a file'}: ${system.syscall} failed (${system.code}): check the path, the permissions and the space on the disk`,
+    };
+  // Where a package cannot even be loaded, that is the fault to tell of.
+  const code = await codeOf(error).catch(() => exitCodes.unexpected);
   const line = oneLine(error.message);
   return code === exitCodes.unexpected
     ? { code, line: `unexpected ${error.name}: ${line}; run again with --debug for the stack, and report it` }

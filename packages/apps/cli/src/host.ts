@@ -15,6 +15,9 @@ export interface Host {
   readonly exit: (code: number) => void;
 }
 
+/** npm, tsx and other launchers pass on a Ctrl-C that the terminal has sent to this process, too. */
+const sameInterruptMs = 500;
+
 export function processHost(): Host {
   return {
     out: (text) => process.stdout.write(text),
@@ -23,11 +26,17 @@ export function processHost(): Host {
     columns: () => process.stdout.columns || 80,
     env: process.env,
     onInterrupt: (listener) => {
-      process.on('SIGINT', listener);
-      process.on('SIGTERM', listener);
+      let last = Number.NEGATIVE_INFINITY;
+      const once = (): void => {
+        const now = performance.now();
+        if (now - last > sameInterruptMs) listener();
+        last = now;
+      };
+      process.on('SIGINT', once);
+      process.on('SIGTERM', once);
       return () => {
-        process.off('SIGINT', listener);
-        process.off('SIGTERM', listener);
+        process.off('SIGINT', once);
+        process.off('SIGTERM', once);
       };
     },
     exit: (code) => process.exit(code),

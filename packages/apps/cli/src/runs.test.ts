@@ -89,7 +89,10 @@ describe('a run that was stopped goes on to the same adapter, byte for byte', ()
   test('after SIGTERM to the process', async () => {
     const { code, stderr } = await spawnCli(['train', ...flags('terminated'), '--json'], {
       onEvent: (event, child) => {
-        if (event.event === 'step' && event.step === 2) child.kill('SIGTERM');
+        if (event.event !== 'step' || event.step !== 2) return;
+        // Twice at once, as launchers do that pass on what the terminal has sent to all.
+        child.kill('SIGTERM');
+        child.kill('SIGINT');
       },
     });
     expect(code, stderr).toBe(130);

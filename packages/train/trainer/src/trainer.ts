@@ -5,7 +5,7 @@ import type { Parameter } from '@graftjs/nn';
 import type { AdamW } from '@graftjs/optim';
 import { DivergedError, ResumeError } from './errors.ts';
 import type { TrainEvent } from './events.ts';
-import { Evaluator, type LossSum } from './loss-programs.ts';
+import { Evaluator, heldBack, type LossSum } from './loss-programs.ts';
 import { encodeVariables, type RunState, readVariables, restoreVariables } from './run-state.ts';
 import { StepClock } from './step-clock.ts';
 import { type StepResult, TrainStep } from './train-step.ts';
@@ -143,19 +143,21 @@ export class Trainer {
     };
     while (this.#done < totalSteps && !signal?.aborted) {
       if (beforeStep) {
-        await clock.pause(async () => beforeStep());
+        await beforeStep();
         if (signal?.aborted) break;
       }
       const index = this.#done;
       const { cursor } = this.#loader;
       const window = this.#nextWindow();
-      await clock.pause(() => this.#step.prepare(window));
+      await this.#step.prepare(window);
       const learningRate = this.#options.learningRate(index);
-      const result = await this.#step.submit(window, index, learningRate, this.#options.seed ?? 0);
+      const submitted = performance.now();
+      const read = await this.#step.submit(window, index, learningRate, this.#options.seed ?? 0);
+      const result = heldBack(read().then((numbers) => ({ numbers, completed: performance.now() })));
       const tokens = window.reduce((n, b) => n + b.tokens, 0);
       await readLast();
       unread = async () => {
-        const numbers = await result();
+        const { numbers, completed } = await result;
         this.#check(index + 1, numbers);
         this.#last = numbers;
         this.#options.onEvent?.({
@@ -166,7 +168,7 @@ export class Trainer {
           ...numbers,
           learningRate,
           tokens,
-          ...clock.step(index + 1, tokens),
+          ...clock.step(index + 1, tokens, submitted, completed),
           peakBytes: this.#options.runtime.gpu.stats().peakBytes,
         });
       };
@@ -175,11 +177,11 @@ export class Trainer {
       const atEnd = this.#done === totalSteps;
       if (heldOut?.length && (atEnd || (evaluateEvery && this.#done % evaluateEvery === 0))) {
         await readLast();
-        heldOutLoss = await clock.pause(() => this.#evaluate());
+        heldOutLoss = await this.#evaluate();
       }
       if (saveEvery && (atEnd || this.#done % saveEvery === 0)) {
         await readLast();
-        await clock.pause(() => this.save());
+        await this.save();
       }
     }
     await readLast();

@@ -53,6 +53,7 @@ export const quickstart = defineCommand({
     const stopListening = host.onInterrupt(() => {
       if (abort.signal.aborted) host.exit(130);
       abort.abort(new InterruptedError('interrupted before the first step; nothing was written'));
+      reporter.report({ event: 'note', message: 'stopping after this step; again to stop at once' });
     });
     try {
       const runtime = await openRuntime({

@@ -24,6 +24,13 @@ test('the line of a step', () => {
   expect(progressLine(event, undefined, 847)).not.toContain('val');
 });
 
+test('in a narrow terminal what matters least is left out', () => {
+  expect(progressLine(event, 1.88, 2400, 79)).toBe(
+    'step 120/600 (20 %) · loss 1.830 · val 1.880 · 2.4k tok/s · ETA 6m12s',
+  );
+  expect(progressLine(event, 1.88, 2400, 40)).toBe('step 120/600 (20 %) · loss 1.830');
+});
+
 test.each([
   [0, '0s'],
   [59.4, '59s'],

@@ -22,22 +22,35 @@ export const scientific = (value: number): string =>
 const fixed = (value: number): string =>
   Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(Math.abs(value) < 0.1 ? 4 : 2);
 
-/** What a step has to say, in one line. */
+/**
+ * What a step has to say, in one line.
+ * @param columns where it would be longer, what matters least is left out
+ */
 export function progressLine(
   event: StepEvent,
   heldOutLoss: number | undefined,
   tokensPerSecond: number,
+  columns = Number.POSITIVE_INFINITY,
 ): string {
   const percent = Math.floor((100 * event.step) / event.totalSteps);
   const parts = [
-    `step ${event.step}/${event.totalSteps} (${percent} %) epoch ${event.epoch.toFixed(2)}`,
-    `loss ${event.loss.toFixed(3)}`,
-    ...(heldOutLoss === undefined ? [] : [`val ${heldOutLoss.toFixed(3)}`]),
-    `|g| ${fixed(event.gradNorm)}`,
-    `lr ${scientific(event.learningRate)}`,
-    `${counted(tokensPerSecond)} tok/s`,
-    `GPU ${bytes(event.peakBytes)}`,
-    `ETA ${duration(event.secondsLeft)}`,
-  ];
-  return parts.join(' · ');
+    { text: `step ${event.step}/${event.totalSteps} (${percent} %)`, rank: 0 },
+    { text: `epoch ${event.epoch.toFixed(2)}`, rank: 5 },
+    { text: `loss ${event.loss.toFixed(3)}`, rank: 0 },
+    { text: heldOutLoss === undefined ? '' : `val ${heldOutLoss.toFixed(3)}`, rank: 1 },
+    { text: `|g| ${fixed(event.gradNorm)}`, rank: 6 },
+    { text: `lr ${scientific(event.learningRate)}`, rank: 7 },
+    { text: `${counted(tokensPerSecond)} tok/s`, rank: 3 },
+    { text: `GPU ${bytes(event.peakBytes)}`, rank: 4 },
+    { text: `ETA ${duration(event.secondsLeft)}`, rank: 2 },
+  ].filter(({ text }) => text !== '');
+  const line = (rank: number): string =>
+    parts
+      .filter((part) => part.rank <= rank)
+      .map(({ text }) => text)
+      .join(' · ')
+      .replace(' · epoch', ' epoch');
+  let rank = 7;
+  while (rank > 0 && line(rank).length > columns) rank--;
+  return line(rank);
 }

@@ -38,7 +38,8 @@ export function textReporter(host: Host, given: ReporterOptions = {}): Reporter 
   const step = (event: StepEvent): void => {
     // A mean that forgets: single steps differ with the lengths of their examples.
     rate = rate === undefined ? event.tokensPerSecond : 0.9 * rate + 0.1 * event.tokensPerSecond;
-    const line = progressLine(event, heldOutLoss, rate);
+    const width = live ? host.columns() - 1 : Number.POSITIVE_INFINITY;
+    const line = progressLine(event, heldOutLoss, rate, width);
     const last = event.step === event.totalSteps;
     if (live && !last) update(line);
     else if (last || event.step === 1 || event.step % (options.logEvery ?? 1) === 0) print(line);
