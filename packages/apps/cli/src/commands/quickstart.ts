@@ -1,6 +1,6 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import {
   type QuickstartEvent,
@@ -137,9 +137,17 @@ function summary(result: QuickstartResult, { model, adapter }: { model: string; 
     '',
     `held-out loss ${heldOutLossBefore.toFixed(3)} before, ${heldOutLossAfter.toFixed(3)} after ${steps} steps`,
     `${duration(seconds)} in all, ${counted(tokensPerSecond)} tokens/s, ${bytes(peakBytes)} at the peak, on ${device}`,
-    `adapter: ${adapter}`,
-    `try it: graft generate --model ${model} --adapter ${adapter} --prompt "In the beginning" --temperature 0.7`,
+    `adapter: ${shown(adapter)}`,
+    `try it: ${command()} generate --model ${shown(model)} --adapter ${shown(adapter)} --prompt "In the beginning" --temperature 0.7`,
   ].join('\n');
+}
+
+const shown = (path: string): string => (path.startsWith(process.cwd()) ? relative('', path) || '.' : path);
+
+/** How to call this program: in a clone of the repository it runs from source, without a build. */
+function command(): string {
+  const program = process.argv[1] ?? '';
+  return program.endsWith('bin.ts') ? `npx tsx --conditions=@graftjs/source ${shown(program)}` : 'npx graft';
 }
 
 const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();
