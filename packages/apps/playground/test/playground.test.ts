@@ -7,7 +7,7 @@ import { memoryFolder, readAdapter } from '@graftjs/checkpoint';
 import { unzipSync } from 'fflate';
 import { type Browser, chromium, type Page } from 'playwright';
 import { build, type PreviewServer, preview } from 'vite';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const artifacts = fileURLToPath(new URL('../../../../artifacts/', import.meta.url));
@@ -27,6 +27,10 @@ const launch = (args: readonly string[]): Promise<Browser> =>
 
 /** Little enough for a software adapter on two cores. */
 const little = '?steps=6&batchSize=2&blockLength=64&heldOutExamples=4&evaluations=2&sampleTokens=12&seed=3';
+
+/** Milliseconds: a software adapter on a busy machine takes its time. */
+const patience = 240_000;
+vi.setConfig({ testTimeout: 2 * patience, hookTimeout: patience });
 
 let outDir: string;
 let server: PreviewServer;
@@ -51,6 +55,7 @@ afterAll(async () => {
 /** A page, with what it complains of and whom it calls. */
 async function open(path: string, from = browser): Promise<{ page: Page; complaints: string[] }> {
   const page = await from.newPage({ viewport: { width: 1180, height: 900 }, acceptDownloads: true });
+  page.setDefaultTimeout(patience);
   const complaints: string[] = [];
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text());
@@ -65,7 +70,7 @@ async function open(path: string, from = browser): Promise<{ page: Page; complai
 }
 
 const inState = (page: Page, state: string): Promise<unknown> =>
-  page.waitForFunction((wanted) => document.body.dataset.state === wanted, state, { timeout: 80_000 });
+  page.waitForFunction((wanted) => document.body.dataset.state === wanted, state);
 
 const number = (page: Page, name: string): Promise<string> => page.locator(`#number-${name}`).innerText();
 
@@ -146,7 +151,8 @@ describe('the page', () => {
     const { page, complaints } = await open(little);
     await page.fill('#own-text', 'Far too short.');
     await page.click('#train');
-    await inState(page, 'running');
+    // Not the state 'running': it may be over before it is looked for.
+    await page.waitForFunction(() => /too few/.test(document.getElementById('status')?.textContent ?? ''));
     await inState(page, 'ready');
     expect(await page.locator('#status').innerText()).toMatch(/tokens are too few to learn from/);
     await page.click('#clear-text');
