@@ -47,7 +47,8 @@ async function codeOf(error: Error): Promise<ExitCode> {
   if (error instanceof data.ChatTemplateError)
     return error.rows.length > 0 ? exitCodes.data : exitCodes.modelFile;
   if (error instanceof data.DataError) return exitCodes.data;
-  if (error instanceof trainer.DivergedError) return exitCodes.diverged;
+  if (error instanceof trainer.DivergedError || error instanceof generate.LogitsError)
+    return exitCodes.diverged;
   const modelFile = [
     checkpoint.CheckpointError,
     data.TokenizerError,

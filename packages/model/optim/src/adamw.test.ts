@@ -166,4 +166,7 @@ test('gradients that do not fit and steps that are no steps are refused', () => 
   expect(() => optimizer.accumulate([first, first])).toThrow(ShapeError);
   expect(() => optimizer.beginStep(-1)).toThrow(RangeError);
   expect(() => optimizer.beginStep(0.5)).toThrow(RangeError);
+  expect(() => optimizer.beginStep(0, Number.NaN)).toThrow(
+    'the learning rate of step 0 must be a finite number',
+  );
 });

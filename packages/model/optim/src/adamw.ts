@@ -75,11 +75,15 @@ export class AdamW {
 
   /**
    * Sets the numbers of the step that runs next, 0 for the first. Nothing is compiled again.
-   * @throws RangeError where `step` is not a whole number from 0 on
+   * @throws RangeError where `step` is not a whole number from 0 on, or the learning rate is not finite
    */
   beginStep(step: number, learningRate = this.#lr): void {
     if (!Number.isSafeInteger(step) || step < 0)
       throw new RangeError(`beginStep: the step must be a whole number from 0 on, got ${step}`);
+    if (!Number.isFinite(learningRate))
+      throw new RangeError(
+        `beginStep: the learning rate of step ${step} must be a finite number, got ${learningRate}`,
+      );
     const numbers = { lr: learningRate, weightDecay: this.#weightDecay, step: step + 1 };
     this.#step.set(adamwStepValues(numbers, this.#constants));
   }
