@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
 import { loadTokenizer, readRecords, tokenizeExamples } from '@graftjs/data';
@@ -10,23 +9,21 @@ import { tinyLlamaFolder } from '@graftjs/tiny-llama/node';
 import { Trainer } from '@graftjs/trainer';
 import { openGpu } from '@graftjs/webgpu';
 
-const read = (name: string) => readFile(`${tinyLlamaFolder}/${name}`, 'utf8');
 const runtime = new Runtime(await openGpu());
-const { model } = await loadModel(nodeFolder(tinyLlamaFolder));
+const base = nodeFolder(tinyLlamaFolder);
+const { model } = await loadModel(base);
 const peft = new PeftModel(model, { runtime, tuners: [lora] });
 await peft.addAdapter('default', loraConfig({ r: 8, loraAlpha: 16, targetModules: 'all-linear' }));
-
-const tokenizer = loadTokenizer({ tokenizerJson: JSON.parse(await read('tokenizer.json')) });
-const { records } = await readRecords(await read('quickstart/train.jsonl'), { file: 'train.jsonl' });
-const parameters = peft.trainableParameters();
+const tokenizer = loadTokenizer({ tokenizerJson: JSON.parse(await base.readText('tokenizer.json')) });
+const { records } = await readRecords(await base.readText('quickstart/train.jsonl'), { file: 'train.jsonl' });
 const trainer = new Trainer({
   runtime,
   lossSum: ({ inputIds, labels }, context) => tokenLossSum(model.forward({ inputIds }, context), labels),
-  parameters,
-  optimizer: new AdamW(parameters),
+  parameters: peft.trainableParameters(),
+  optimizer: new AdamW(peft.trainableParameters()),
   learningRate: cosineSchedule(3e-3, 20),
   examples: tokenizeExamples(records, tokenizer, { maxLength: 128 }),
-  collate: { padToMultipleOf: 128, maxLength: 128 },
+  collate: { padToMultipleOf: 128 },
   batchSize: 4,
   totalSteps: 20,
   onEvent: (event) => event.event === 'step' && console.log(event.step, event.loss.toFixed(3)),
