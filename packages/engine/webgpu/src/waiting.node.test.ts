@@ -5,13 +5,13 @@ import { openGpu } from './node.ts';
 import type { Gpu } from './public.ts';
 import { waitPatiently } from './waiting.node.ts';
 
-/** Runs for a while on one workgroup a core: a chain of dependent steps that no compiler removes. */
+/** Runs for a while on one workgroup a core: a chain of dependent steps without a closed form, which no compiler removes. */
 const slow = /* wgsl */ `
 @group(0) @binding(0) var<storage, read_write> values: array<u32>;
 @compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   var x = values[id.x] + id.x;
-  for (var i = 0u; i < 300000000u; i++) { x = x * 1664525u + 1013904223u; }
+  for (var i = 0u; i < 200000000u; i++) { x = (x ^ (x >> 15u)) * 1664525u + 1013904223u; }
   values[id.x] = x;
 }`;
 
