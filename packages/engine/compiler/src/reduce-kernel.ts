@@ -8,6 +8,9 @@ import { elements, type IrValue } from './ir.ts';
 import type { ScratchValue, Step } from './step.ts';
 import { helperText, literal, scalarType, storageType, typeName } from './wgsl-functions.ts';
 
+/** Iterations of one invocation: older versions of llvmpipe end a loop after 65,535, in silence. */
+const longestLoop = 32768;
+
 /** Invocations below which one reduction is split in two stages, so that the device has work for its lanes. */
 const enoughInvocations = (traits: KernelTraits): number => (traits.isCpu ? 256 : 8192);
 
@@ -35,7 +38,7 @@ export function reduceKernel(
   const outputs = elements(value.shape) / (mode === 'outer' ? 4 : 1);
   const length = inner.reduce((n, d) => n * d.extent, 1) / (mode === 'inner' ? 4 : 1);
   const wanted = Math.ceil(enoughInvocations(traits) / outputs);
-  const chunks = Math.max(1, Math.min(wanted, Math.ceil(length / 32)));
+  const chunks = Math.max(Math.ceil(length / longestLoop), Math.min(wanted, Math.ceil(length / 32)));
   const chunkLength = Math.ceil(length / chunks);
 
   const bindings = new Bindings();

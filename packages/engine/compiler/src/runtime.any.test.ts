@@ -183,6 +183,10 @@ describe('reductions', () => {
     const x = noise(shape);
     await check([t.sum(x, axes), t.max(x, axes), t.sum(t.mul(x, x), axes), t.mean(t.exp(x), axes)], 1e-5);
   });
+  test('more elements than one loop may count', async () => {
+    const x = noise([3, 300_001], 1e-3);
+    await check([t.sum(x, [1]), t.max(x, [1])], 1e-5);
+  });
   test('softmax by hand', async () => {
     const x = noise([6, 33], 4);
     const e = t.exp(t.sub(x, t.max(x, [1], { keepDims: true })));

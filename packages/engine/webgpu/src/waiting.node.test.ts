@@ -5,13 +5,17 @@ import { openGpu } from './node.ts';
 import type { Gpu } from './public.ts';
 import { waitPatiently } from './waiting.node.ts';
 
-/** Runs for a while on one workgroup a core: a chain of dependent steps without a closed form, which no compiler removes. */
+/**
+ * Runs for a while: many workgroups, each a chain of dependent steps without a closed form, which no compiler
+ * removes. Long by their number, because older versions of llvmpipe end a loop after 65,535 iterations.
+ */
+const workgroups = 8000;
 const slow = /* wgsl */ `
 @group(0) @binding(0) var<storage, read_write> values: array<u32>;
 @compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   var x = values[id.x] + id.x;
-  for (var i = 0u; i < 200000000u; i++) { x = (x ^ (x >> 15u)) * 1664525u + 1013904223u; }
+  for (var i = 0u; i < 50000u; i++) { x = (x ^ (x >> 15u)) * 1664525u + 1013904223u; }
   values[id.x] = x;
 }`;
 
@@ -29,7 +33,7 @@ function threadMilliseconds(): number {
 describe('waiting for a long kernel on an adapter that runs on the processor', () => {
   test.runIf(process.platform === 'linux')('leaves the core to the kernel', async ({ skip }) => {
     if (!gpu.traits.isCpu) skip('the adapter is a GPU');
-    const values = gpu.buffers.create(4 * 16, 'values');
+    const values = gpu.buffers.create(4 * 8 * workgroups, 'values');
     const pipeline = await gpu.pipeline(slow, 'slow', { storage: 1 });
     const group = gpu.bindGroup(pipeline, [values]);
     const run = () =>
@@ -37,7 +41,7 @@ describe('waiting for a long kernel on an adapter that runs on the processor', (
         const pass = encoder.beginComputePass();
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, group);
-        pass.dispatchWorkgroups(2);
+        pass.dispatchWorkgroups(workgroups);
         pass.end();
       });
     const measure = async (finished: () => Promise<unknown>) => {
