@@ -8,7 +8,7 @@ import { elements, type IrValue } from './ir.ts';
 import type { ScratchValue, Step } from './step.ts';
 import { helperText, literal, scalarType, storageType, typeName } from './wgsl-functions.ts';
 
-/** Iterations of one invocation: older versions of llvmpipe end a loop after 65,535, in silence. */
+/** Iterations of one invocation: older versions of llvmpipe end longer loops in silence (docs/kernels.md). */
 const longestLoop = 32768;
 
 /** Invocations below which one reduction is split in two stages, so that the device has work for its lanes. */

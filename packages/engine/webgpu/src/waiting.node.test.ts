@@ -7,7 +7,7 @@ import { waitPatiently } from './waiting.node.ts';
 
 /**
  * Runs for a while: many workgroups, each a chain of dependent steps without a closed form, which no compiler
- * removes. Long by their number, because older versions of llvmpipe end a loop after 65,535 iterations.
+ * removes. Long by their number, because older versions of llvmpipe end long loops early.
  */
 const workgroups = 8000;
 const slow = /* wgsl */ `
