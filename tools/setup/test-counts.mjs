@@ -1,3 +1,5 @@
+import { relative } from 'node:path';
+
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Counts
  */
@@ -38,3 +40,19 @@ export const addCounts = (a, b) => ({
  */
 export const countsLine = ({ passed, failed, skipped }) =>
   `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`;
+
+/**
+ * The tests of a report that failed, a line each: file, name, first line of the error.
+ *
+ * @param {string} folder what the files are named relative to
+ * @returns {string[]}
+ */
+export function failedTests(report, folder) {
+  const first = (message) => (message ?? '').trim().split('\n')[0];
+  return report.testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    const file = relative(folder, name);
+    if (failed.length === 0) return status === 'failed' ? [`${file}: ${first(message)}`] : [];
+    return failed.map((test) => `${file} > ${test.fullName}: ${first(test.failureMessages?.[0])}`);
+  });
+}

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { provideChromium } from './chromium.mjs';
 import { provideDependencies } from './install.mjs';
 import { root, run, say } from './process.mjs';
-import { addCounts, countsLine, countTests } from './test-counts.mjs';
+import { addCounts, countsLine, countTests, failedTests } from './test-counts.mjs';
 import { provideVulkan } from './vulkan.mjs';
 
 const json = process.argv.includes('--json');
@@ -33,12 +33,15 @@ const steps = [
   { name: 'test in Chromium', tool: 'vitest', args: vitest('browser'), project: 'browser' },
 ];
 
-function readCounts(project) {
+/** The counts of a project's tests, and a line for each that failed. */
+function readReport(project) {
   try {
-    return countTests(JSON.parse(readFileSync(join(reports, `${project}.json`), 'utf8')));
+    const report = JSON.parse(readFileSync(join(reports, `${project}.json`), 'utf8'));
+    return { counts: countTests(report), failures: failedTests(report, root) };
   } catch {
-    // The runner died before it wrote its report: that is a failure, not an absence of tests.
-    return { passed: 0, failed: 1, skipped: 0 };
+    // That is a failure, not an absence of tests.
+    const failures = [`the tests of the project ${project} ended without a report`];
+    return { counts: { passed: 0, failed: 1, skipped: 0 }, failures };
   }
 }
 
@@ -46,13 +49,18 @@ async function main() {
   await provideDependencies();
   const env = { ...(await provideChromium(await provideVulkan())), NX_DAEMON: 'false' };
   const failed = [];
+  const failures = [];
   let counts = { passed: 0, failed: 0, skipped: 0 };
   for (const { name, tool, args, project } of steps) {
     if (!json) console.log(`\n== ${name}`);
     const start = performance.now();
     const code = await run(bin(tool), args, { env, quiet: json });
     const seconds = Number(((performance.now() - start) / 1000).toFixed(1));
-    if (project) counts = addCounts(counts, readCounts(project));
+    if (project) {
+      const report = readReport(project);
+      counts = addCounts(counts, report.counts);
+      failures.push(...report.failures);
+    }
     if (code !== 0) failed.push(name);
     note(
       { event: 'step', name, ok: code === 0, seconds },
@@ -61,9 +69,12 @@ async function main() {
   }
   if (failed.length > 0) {
     process.exitCode = 1;
-    if (!json) console.log(`\nfailed: ${failed.join(', ')}`);
+    if (!json) console.log(['', failed.join(', '), ...failures].join('\nfailed: '));
   }
-  note({ event: 'result', ok: failed.length === 0, failedSteps: failed, ...counts }, countsLine(counts));
+  note(
+    { event: 'result', ok: failed.length === 0, failedSteps: failed, failedTests: failures, ...counts },
+    countsLine(counts),
+  );
 }
 
 try {
