@@ -1,3 +1,5 @@
+// first: uPlot reads the language as it loads
+import './locale.ts';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { byId, make } from './dom.ts';

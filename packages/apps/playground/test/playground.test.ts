@@ -53,8 +53,13 @@ afterAll(async () => {
 });
 
 /** A page, with what it complains of and whom it calls. */
-async function open(path: string, from = browser): Promise<{ page: Page; complaints: string[] }> {
+async function open(
+  path: string,
+  from = browser,
+  before?: () => void,
+): Promise<{ page: Page; complaints: string[] }> {
   const page = await from.newPage({ viewport: { width: 1180, height: 900 }, acceptDownloads: true });
+  if (before) await page.addInitScript(before);
   page.setDefaultTimeout(patience);
   const complaints: string[] = [];
   page.on('console', (message) => {
@@ -82,7 +87,9 @@ describe('the page', () => {
     await inState(page, 'running');
     expect(await page.locator('#device').innerText()).toMatch(/swiftshader|16-bit floats/i);
 
-    await page.waitForFunction(() => document.getElementById('number-step')?.textContent === '2 / 6');
+    await page.waitForFunction(() =>
+      /^[2-5] \/ 6$/.test(document.getElementById('number-step')?.textContent ?? ''),
+    );
     await page.click('#pause');
     await inState(page, 'paused');
     await page.waitForTimeout(1500);
@@ -157,6 +164,15 @@ describe('the page', () => {
     expect(await page.locator('#status').innerText()).toMatch(/tokens are too few to learn from/);
     await page.click('#clear-text');
     expect(await page.locator('#text-summary').innerText()).toContain('King James');
+    expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  it('starts in a browser that calls its language by no language tag', async () => {
+    const { page, complaints } = await open('', browser, () =>
+      Object.defineProperty(Navigator.prototype, 'language', { get: () => 'en-US@posix' }),
+    );
+    await inState(page, 'ready');
     expect(complaints).toEqual([]);
     await page.close();
   });
