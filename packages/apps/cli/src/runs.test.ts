@@ -88,11 +88,13 @@ describe('a run that was stopped goes on to the same adapter, byte for byte', ()
 
   test('after SIGTERM to the process', async () => {
     const { code, stderr } = await spawnCli(['train', ...flags('terminated'), '--json'], {
-      onEvent: (event, child) => {
-        if (event.event !== 'step' || event.step !== 2) return;
-        // Twice at once, as launchers do that pass on what the terminal has sent to all.
-        child.kill('SIGTERM');
-        child.kill('SIGINT');
+      stop: {
+        at: '"event":"step","step":2,',
+        act: (child) => {
+          // Twice at once, as launchers do that pass on what the terminal has sent to all.
+          child.kill('SIGTERM');
+          child.kill('SIGINT');
+        },
       },
     });
     expect(code, stderr).toBe(130);
@@ -102,9 +104,7 @@ describe('a run that was stopped goes on to the same adapter, byte for byte', ()
 
   test('after kill -9, and the lock of the dead process is taken over', async () => {
     const { signal } = await spawnCli(['train', ...flags('killed'), '--json'], {
-      onEvent: (event, child) => {
-        if (event.event === 'step' && event.step === 5) child.kill('SIGKILL');
-      },
+      stop: { at: '"event":"step","step":5,', act: (child) => child.kill('SIGKILL') },
     });
     expect(signal).toBe('SIGKILL');
     expect(readdirSync(at('killed'))).toContain('.graft.lock');
