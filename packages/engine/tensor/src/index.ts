@@ -17,6 +17,7 @@ export {
   type VjpContext,
   variableOp,
 } from './graph.ts';
+export { narrowToHalves, widenHalves } from './half.ts';
 export type {
   Kernel,
   KernelBinding,

@@ -3,6 +3,7 @@
  * rounds to nearest, ties to even, as PyTorch does. Bytes are little-endian, as the format says and as
  * every machine with WebGPU is.
  */
+import { narrowToHalves, widenHalves } from '@graftjs/tensor';
 import type { Dtype } from './dtypes.ts';
 
 /** The dtypes that `toFloat32` reads. */
@@ -34,16 +35,19 @@ export function toFloat32(dtype: Dtype, bytes: Uint8Array): Float32Array | undef
     case 'F32':
       return new Float32Array(...aligned(bytes, 4));
     case 'F16':
-      return widen(new Uint16Array(...aligned(bytes, 2)), f16Bits);
+      return widenHalves('f16', new Uint16Array(...aligned(bytes, 2)));
     case 'BF16':
-      return widen(new Uint16Array(...aligned(bytes, 2)), (half) => half << 16);
+      return widenHalves('bf16', new Uint16Array(...aligned(bytes, 2)));
     case 'F8_E4M3':
       return lookUp(bytes, table(f8e4m3));
     case 'F8_E5M2':
       // E5M2 is the upper byte of an f16.
       return lookUp(
         bytes,
-        table((byte) => f16ToNumber(byte << 8)),
+        widenHalves(
+          'f16',
+          Uint16Array.from({ length: 256 }, (_, byte) => byte << 8),
+        ),
       );
     case 'F64':
       return Float32Array.from(new Float64Array(...aligned(bytes, 8)));
@@ -76,9 +80,9 @@ export function fromFloat32(dtype: 'F32' | 'F16' | 'BF16', values: Float32Array)
     case 'F32':
       return bytesOf(values);
     case 'F16':
-      return bytesOf(narrow(values, bitsToF16));
+      return bytesOf(narrowToHalves('f16', values));
     case 'BF16':
-      return bytesOf(narrow(values, bitsToBf16));
+      return bytesOf(narrowToHalves('bf16', values));
     default:
       return dtype satisfies never;
   }
@@ -92,63 +96,6 @@ export function bytesOf(view: ArrayBufferView): Uint8Array {
 function aligned(bytes: Uint8Array, size: number): [ArrayBufferLike, number, number] {
   const copy = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   return [copy.buffer, copy.byteOffset, Math.floor(copy.byteLength / size)];
-}
-
-function widen(halves: Uint16Array, toBits: (half: number) => number): Float32Array {
-  const bits = new Uint32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) bits[i] = toBits(halves[i]!);
-  return new Float32Array(bits.buffer);
-}
-
-function narrow(values: Float32Array, toHalf: (bits: number) => number): Uint16Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const halves = new Uint16Array(values.length);
-  for (let i = 0; i < values.length; i++) halves[i] = toHalf(bits[i]!);
-  return halves;
-}
-
-/** f16 bits to f32 bits. */
-function f16Bits(half: number): number {
-  const sign = (half & 0x8000) << 16;
-  const exponent = (half >> 10) & 0x1f;
-  let fraction = half & 0x3ff;
-  if (exponent === 0x1f) return sign | 0x7f800000 | (fraction << 13);
-  if (exponent !== 0) return sign | ((exponent + 112) << 23) | (fraction << 13);
-  if (fraction === 0) return sign;
-  // A subnormal f16 is a normal f32: shift until the leading one is in front of the fraction.
-  let shift = 0;
-  while ((fraction & 0x400) === 0) {
-    fraction <<= 1;
-    shift++;
-  }
-  return sign | ((113 - shift) << 23) | ((fraction & 0x3ff) << 13);
-}
-
-/** f32 bits to f16 bits. */
-function bitsToF16(bits: number): number {
-  const sign = (bits >>> 16) & 0x8000;
-  const magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return sign | 0x7e00;
-  // 65520 and above round to infinity.
-  if (magnitude >= 0x477ff000) return sign | 0x7c00;
-  if (magnitude >= 0x38800000) {
-    const odd = (magnitude >> 13) & 1;
-    return sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13);
-  }
-  // Up to 2^-25 everything rounds to zero, also the tie.
-  if (magnitude <= 0x33000000) return sign;
-  const shift = 126 - (magnitude >> 23);
-  const fraction = (magnitude & 0x7fffff) | 0x800000;
-  const half = fraction >> shift;
-  const rest = fraction & ((1 << shift) - 1);
-  const tie = 1 << (shift - 1);
-  return sign | (half + (rest > tie || (rest === tie && (half & 1) === 1) ? 1 : 0));
-}
-
-/** f32 bits to bf16 bits. */
-function bitsToBf16(bits: number): number {
-  if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fc0;
-  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
 function table(value: (byte: number) => number): Float32Array {
@@ -168,10 +115,6 @@ function f8e4m3(byte: number): number {
   const fraction = byte & 7;
   if (exponent === 0xf && fraction === 7) return Number.NaN;
   return exponent === 0 ? sign * fraction * 2 ** -9 : sign * (8 + fraction) * 2 ** (exponent - 10);
-}
-
-function f16ToNumber(half: number): number {
-  return new Float32Array(Uint32Array.of(f16Bits(half)).buffer)[0]!;
 }
 
 /** By way of the sign and two halves, so that each 64-bit integer is rounded once. */
