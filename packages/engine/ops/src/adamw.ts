@@ -14,6 +14,8 @@ import {
   sqrt,
   sub,
   type Tensor,
+  type TensorSpec,
+  where,
 } from '@graftjs/tensor';
 import { elementKernel, vectorWidth } from './element-kernel.ts';
 
@@ -44,12 +46,18 @@ export const adamwStepValues = (step: AdamwStep, options: AdamwOptions): Float32
     1 - options.beta2 ** step.step,
   ]);
 
+/** Where the inputs that may be left out stand, -1 for those that are: a factor of the gradient, and a condition. */
+const extras = (inputs: readonly TensorSpec[]): { scale: number; when: number } => ({
+  scale: inputs[5]?.dtype === 'f32' ? 5 : -1,
+  when: inputs.findIndex((t) => t.dtype === 'bool'),
+});
+
 /** One pass; the parameter and both moments are written where they stand. */
 const kernel: KernelFactory = ({ inputs, attrs }, traits) => {
-  if (inputs.some((t) => t.dtype !== 'f32')) return undefined;
+  if (inputs.slice(0, 5).some((t) => t.dtype !== 'f32')) return undefined;
   const size = sizeOf(inputs[0]!.shape);
   const { width, type } = vectorWidth(size);
-  const scaled = inputs.length > 5;
+  const { scale, when } = extras(inputs);
   const [beta1, beta2] = [attrs.beta1 as number, attrs.beta2 as number];
   const dispatch = elementKernel(
     {
@@ -61,7 +69,8 @@ const kernel: KernelFactory = ({ inputs, attrs }, traits) => {
         ['v', type, { output: 2 }],
         ['grad', type, { input: 1 }],
         ['step', 'f32', { input: 4 }],
-        ...(scaled ? [['scale', 'f32', { input: 5 }] as const] : []),
+        ...(scale > 0 ? [['scale', 'f32', { input: scale }] as const] : []),
+        ...(when > 0 ? [['when', 'u32', { input: when }] as const] : []),
       ],
       // 1 - beta is found in float64: in f32 the difference would keep only some of its digits.
       words: [
@@ -72,7 +81,7 @@ const kernel: KernelFactory = ({ inputs, attrs }, traits) => {
         ['eps', 'f32', attrs.eps as number],
       ],
       flops: 16 * size,
-      body: `  let g = grad[i]${scaled ? ' * scale[0]' : ''};
+      body: `${when > 0 ? '  if (when[0] == 0u) { return; }\n' : ''}  let g = grad[i]${scale > 0 ? ' * scale[0]' : ''};
   let lr = step[0];
   let m1 = m[i] * p.beta1 + g * p.rest1;
   let v1 = v[i] * p.beta2 + g * g * p.rest2;
@@ -94,7 +103,10 @@ const kernel: KernelFactory = ({ inputs, attrs }, traits) => {
 export const adamwOp: Op = defineOp({
   name: 'adamw',
   infer: ([param, , m, v]) => [param!, m!, v!],
-  decompose: ([param, grad, m, v, step, scale], attrs) => {
+  decompose: (inputs, attrs) => {
+    const [param, grad, m, v, step] = inputs;
+    const at = extras(inputs);
+    const [scale, when] = [inputs[at.scale], inputs[at.when]];
     const [lr, weightDecay, correction1, correction2] = adamwStep.map((_, i) =>
       reshape(narrow(step!, 0, i, 1), []),
     );
@@ -104,7 +116,8 @@ export const adamwOp: Op = defineOp({
     const v1 = add(mul(v!, beta2), mul(mul(g, g), 1 - beta2));
     const decayed = mul(param!, sub(1, mul(lr!, weightDecay!)));
     const denominator = add(div(sqrt(v1), sqrt(correction2!)), attrs.eps as number);
-    return [sub(decayed, mul(div(lr!, correction1!), div(m1, denominator))), m1, v1];
+    const next = [sub(decayed, mul(div(lr!, correction1!), div(m1, denominator))), m1, v1];
+    return when ? next.map((value, i) => where(when, value, [param!, m!, v!][i]!)) : next;
   },
   kernel,
 });
@@ -115,7 +128,8 @@ export const adamwOp: Op = defineOp({
  * param' = param - lr / (1 - beta1^t) * m' / (sqrt(v') / sqrt(1 - beta2^t) + eps).
  *
  * param, grad, m, v: f32 of one shape. `step`: f32 `[4]` of data, from {@link adamwStepValues}. `gradScale`: an
- * f32 scalar that the gradient is multiplied by first, such as that of `clipScale`.
+ * f32 scalar that the gradient is multiplied by first, such as that of `clipScale`. `when`: a bool scalar; where it is
+ * false, nothing changes, whatever the other values are.
  * Gives the next param, m and v.
  * @throws ShapeError where the four shapes differ or `step` is not `[4]`.
  */
@@ -125,9 +139,9 @@ export function adamw(
   m: Tensor,
   v: Tensor,
   step: Tensor,
-  options: AdamwOptions & { readonly gradScale?: Tensor },
+  options: AdamwOptions & { readonly gradScale?: Tensor; readonly when?: Tensor },
 ): [Tensor, Tensor, Tensor] {
-  const { beta1, beta2, eps, gradScale } = options;
+  const { beta1, beta2, eps, gradScale, when } = options;
   const all = [param, grad, m, v];
   if (all.some((t) => !sameShape(t.shape, param.shape)) || !sameShape(step.shape, [adamwStep.length]))
     throw new ShapeError(
@@ -135,7 +149,7 @@ export function adamw(
       [...all, step].map((t) => t.shape),
       `needs four equal shapes and step [${adamwStep.length}]`,
     );
-  const scale = gradScale ? [gradScale] : [];
-  const [p1, m1, v1] = applyOp(adamwOp, [...all, step, ...scale], { beta1, beta2, eps });
+  const extra = [gradScale, when].filter((t) => t !== undefined);
+  const [p1, m1, v1] = applyOp(adamwOp, [...all, step, ...extra], { beta1, beta2, eps });
   return [p1!, m1!, v1!];
 }

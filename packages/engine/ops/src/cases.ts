@@ -5,6 +5,7 @@ import { attentionOp } from './attention/attention.ts';
 import { cacheWriteOp } from './cache-write.ts';
 import { crossEntropyOp } from './cross-entropy.ts';
 import { dropoutOp } from './dropout.ts';
+import { isFiniteOp } from './is-finite.ts';
 import { rmsNormOp } from './rms-norm.ts';
 import { rotaryOp } from './rotary.ts';
 import { softmaxOp } from './softmax.ts';
@@ -250,9 +251,9 @@ const crossEntropyCases = [
 
 const adamwOptions = { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
 const adamwCases = [[1], [7], [3, 4], [129, 5]].flatMap((shape) =>
-  [false, true].map(
-    (scaled): OpCase => ({
-      name: `adamw ${shape.join('x')}${scaled ? ', scaled' : ''}`,
+  [[], ['scaled'], ['scaled', 'held'], ['let']].map(
+    (extras): OpCase => ({
+      name: ['adamw', shape.join('x'), ...extras].join(' '),
       op: adamwOp,
       inputs: () => [
         f32(shape),
@@ -264,12 +265,29 @@ const adamwCases = [[1], [7], [3, 4], [129, 5]].flatMap((shape) =>
           dtype: 'f32',
           data: adamwStepValues({ lr: 1e-2, weightDecay: 0.1, step: 3 }, adamwOptions),
         },
-        ...(scaled ? [{ shape: [], dtype: 'f32', data: Float32Array.of(0.25) } as const] : []),
+        ...(extras.includes('scaled')
+          ? [{ shape: [], dtype: 'f32', data: Float32Array.of(0.25) } as const]
+          : []),
+        ...(extras.includes('held') ? [{ shape: [], dtype: 'bool', data: Uint32Array.of(0) } as const] : []),
+        ...(extras.includes('let') ? [{ shape: [], dtype: 'bool', data: Uint32Array.of(1) } as const] : []),
       ],
       attrs: adamwOptions,
       wrt: [],
     }),
   ),
+);
+
+const isFiniteCases = [
+  [Number.NaN],
+  [1, Number.NaN, -3, Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 3.4e38, -3.4e38, 1e-45],
+].map(
+  (values): OpCase => ({
+    name: `isFinite of ${values.length}`,
+    op: isFiniteOp,
+    inputs: () => [{ shape: [values.length], dtype: 'f32', data: Float32Array.from(values) }],
+    attrs: {},
+    wrt: [],
+  }),
 );
 
 const cacheWriteCases = [
@@ -321,6 +339,7 @@ export const opCases: readonly OpCase[] = [
   ...attentionCases,
   ...crossEntropyCases,
   ...adamwCases,
+  ...isFiniteCases,
   ...cacheWriteCases,
   ...dropoutCases,
   ...argmaxCases,
