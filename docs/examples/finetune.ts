@@ -2,7 +2,7 @@ import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
 import { loadTokenizer, readRecords, tokenizeExamples } from '@graftjs/data';
 import { lora, loraConfig } from '@graftjs/lora';
-import { loadModel, tokenLossSum } from '@graftjs/models';
+import { llama, loadModel, tokenLossSum } from '@graftjs/models';
 import { AdamW, cosineSchedule } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
 import { tinyLlamaFolder } from '@graftjs/tiny-llama/node';
@@ -11,7 +11,7 @@ import { openGpu } from '@graftjs/webgpu';
 
 const runtime = new Runtime(await openGpu());
 const base = nodeFolder(tinyLlamaFolder);
-const { model } = await loadModel(base);
+const { model } = await loadModel(base, { architectures: [llama] });
 const peft = new PeftModel(model, { runtime, tuners: [lora] });
 await peft.addAdapter('default', loraConfig({ r: 8, loraAlpha: 16, targetModules: 'all-linear' }));
 const tokenizer = loadTokenizer({ tokenizerJson: JSON.parse(await base.readText('tokenizer.json')) });

@@ -1,6 +1,6 @@
 import { Runtime } from '@graftjs/compiler';
 import { lora, loraConfig } from '@graftjs/lora';
-import { newModel, tokenLossSum } from '@graftjs/models';
+import { llama, newModel, tokenLossSum } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { AdamW } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
@@ -37,7 +37,7 @@ export async function benchLoraStep(gpu: Gpu, rounds: number): Promise<Row[]> {
       num_key_value_heads: hidden / 64,
       tie_word_embeddings: true,
     };
-    const { model } = newModel(json, 1);
+    const { model } = newModel(json, { architectures: [llama], seed: 1 });
     const peft = new PeftModel(model, { runtime, tuners: [lora] });
     await peft.addAdapter('default', loraConfig({ r: 8, loraAlpha: 16, targetModules: 'all-linear' }));
     const ids = Int32Array.from({ length: batch * tokens }, (_, i) => (i * 7919) % 2048);

@@ -10,7 +10,7 @@ import { latestValidCheckpoint } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
 import { chunkText, joinDocuments, loadTokenizer } from '@graftjs/data';
-import { newModel, saveModel, tokenLossSum } from '@graftjs/models';
+import { llama, newModel, saveModel, tokenLossSum } from '@graftjs/models';
 import { AdamW, cosineSchedule } from '@graftjs/optim';
 import { Trainer } from '@graftjs/trainer';
 import { openGpu } from '@graftjs/webgpu';
@@ -67,7 +67,7 @@ const heldOut = chunkText(joinDocuments(texts(pretrainHeldOut), tokenizer), bloc
 
 const gpu = await openGpu();
 const runtime = new Runtime(gpu);
-const loaded = newModel(config, 1);
+const loaded = newModel(config, { architectures: [llama], seed: 1 });
 const parameters = new Map(loaded.model.namedParameters());
 const count = [...parameters.values()].reduce((n, p) => n + p.size, 0);
 console.log(

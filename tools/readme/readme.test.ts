@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { readAdapter } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
-import { newModel } from '@graftjs/models';
+import { llama, newModel } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { PeftModel } from '@graftjs/peft';
 import { gradients, sum, Variable } from '@graftjs/tensor';
@@ -61,7 +61,10 @@ test('the tuner of the second example starts as the base, trains its numbers onl
     num_attention_heads: 2,
   };
   const build = (): PeftModel<ReturnType<typeof newModel>['model']> =>
-    new PeftModel(newModel(json, 3).model, { runtime, tuners: [outputScale] });
+    new PeftModel(newModel(json, { architectures: [llama], seed: 3 }).model, {
+      runtime,
+      tuners: [outputScale],
+    });
   const inputIds = new Variable([1, 5], Int32Array.of(1, 2, 3, 4, 5), { dtype: 'i32' });
   const peft = build();
   const logits = () => peft.model.forward({ inputIds }, new Context());

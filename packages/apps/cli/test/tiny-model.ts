@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeSafetensors, type TensorData } from '@graftjs/checkpoint';
-import { newModel } from '@graftjs/models';
+import { llama, newModel } from '@graftjs/models';
 import { tinyLlamaFolder } from '@graftjs/tiny-llama/node';
 
 /** A config.json for the tokenizer of the built-in model, of a model as small as can be. */
@@ -30,7 +30,7 @@ const tinyConfig = {
 export function writeTinyModel(path: string, change: Record<string, unknown> = {}, seed = 1): string {
   mkdirSync(path, { recursive: true });
   const json = { ...tinyConfig, ...change };
-  const { model } = newModel(json, seed);
+  const { model } = newModel(json, { architectures: [llama], seed });
   const tensors = new Map(
     [...model.namedParameters()].map(([name, parameter]): [string, TensorData] => {
       const values = parameter.pending as Float32Array;

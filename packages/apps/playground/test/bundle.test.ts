@@ -10,11 +10,11 @@ const training = `
 import { openGpu } from '@graftjs/webgpu';
 import { Runtime } from '@graftjs/compiler';
 import { gradients } from '@graftjs/tensor';
-import { loadModel, tokenLossSum } from '@graftjs/models';
+import { llama, loadModel, tokenLossSum } from '@graftjs/models';
 import { PeftModel } from '@graftjs/peft';
 import { lora, loraConfig } from '@graftjs/lora';
 import { AdamW } from '@graftjs/optim';
-export { AdamW, gradients, loadModel, lora, loraConfig, openGpu, PeftModel, Runtime, tokenLossSum };
+export { AdamW, gradients, llama, loadModel, lora, loraConfig, openGpu, PeftModel, Runtime, tokenLossSum };
 `;
 
 async function bundle(code: string): Promise<Rolldown.OutputChunk> {

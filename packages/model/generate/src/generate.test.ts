@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { openSafetensors } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
-import { type LlamaForCausalLM, loadModel } from '@graftjs/models';
+import { type LlamaForCausalLM, llama, loadModel } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { add, concat, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
@@ -24,7 +24,7 @@ const idsOf = (ids: readonly number[]): Variable =>
   new Variable([1, ids.length], Int32Array.from(ids), { dtype: 'i32' });
 
 const modelOf = async (base: string): Promise<LlamaForCausalLM> =>
-  (await loadModel(nodeFolder(`${fixtures}${base}`), { runtime })).model;
+  (await loadModel(nodeFolder(`${fixtures}${base}`), { architectures: [llama], runtime })).model;
 
 /** The greedy tokens of transformers: prompt, and what it continues with. */
 async function greedyOf(base: string): Promise<{ prompt: number[]; made: number[] }> {
@@ -169,7 +169,7 @@ test('sampled texts repeat with their seed; a text ends at a stop token, on requ
 test('a second text takes no more memory, and closing frees the cache', async () => {
   // A device of its own: nothing else is freed on it meanwhile.
   const own = await openGpu();
-  const { model } = await loadModel(nodeFolder(`${fixtures}llama-gqa-tied`));
+  const { model } = await loadModel(nodeFolder(`${fixtures}llama-gqa-tied`), { architectures: [llama] });
   const generator = new Generator(new Runtime(own), model);
   const options = { maxNewTokens: 2, stopIds: [] };
   await generator.generate([1, 2], options);

@@ -1,5 +1,5 @@
 import type { Runtime } from '@graftjs/compiler';
-import type { LlamaForCausalLM } from '@graftjs/models';
+import type { CausalLM } from '@graftjs/models';
 import { Sampler, type SamplingOptions } from './sampling.ts';
 import { positionsInFront, Session } from './session.ts';
 
@@ -43,13 +43,13 @@ const capacityFor = (positions: number): number => bucket * 2 ** Math.ceil(Math.
  */
 export class Generator {
   readonly #runtime: Runtime;
-  readonly #model: LlamaForCausalLM;
+  readonly #model: CausalLM;
   readonly #front: number;
   /** Sessions that no text is using, by capacity. */
   readonly #idle = new Map<number, Session[]>();
   #closed = false;
 
-  constructor(runtime: Runtime, model: LlamaForCausalLM) {
+  constructor(runtime: Runtime, model: CausalLM) {
     this.#runtime = runtime;
     this.#model = model;
     this.#front = positionsInFront(model);

@@ -1,5 +1,5 @@
 import type { Program, Runtime } from '@graftjs/compiler';
-import type { LlamaForCausalLM } from '@graftjs/models';
+import type { CausalLM } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { reshape, take, Variable } from '@graftjs/tensor';
 import type { KvCache } from '@graftjs/transformer';
@@ -16,14 +16,14 @@ interface Pass {
 /** One text in the making: a cache, and the programs that read a prompt into it and add a token to it. */
 export class Session {
   readonly #runtime: Runtime;
-  readonly #model: LlamaForCausalLM;
+  readonly #model: CausalLM;
   readonly #cache: KvCache;
   readonly #front: number;
   readonly #passes = new Map<string, Promise<Pass>>();
   #position = 0;
 
   /** @param front positions that attachments put in front of a text ({@link positionsInFront}) */
-  constructor(runtime: Runtime, model: LlamaForCausalLM, capacity: number, front: number) {
+  constructor(runtime: Runtime, model: CausalLM, capacity: number, front: number) {
     this.#runtime = runtime;
     this.#model = model;
     this.#cache = model.newCache(1, capacity);
@@ -79,7 +79,7 @@ export class Session {
     const hidden = this.#model.hiddenStates({ inputIds, cache: this.#cache }, context);
     const [, rows, width] = hidden.shape as [number, number, number];
     const last = take(reshape(hidden, [rows, width]), at);
-    const logits = this.#model.lm_head.forward(last, context);
+    const logits = this.#model.outputEmbeddings.forward(last, context);
     const program = await this.#runtime.compile({ outputs: [logits], updates: this.#cache.takeUpdates() });
     return { inputIds, at, program, rowsInFront: rows - tokens };
   }
@@ -89,7 +89,7 @@ export class Session {
 const moreThanAny = 2 ** 20;
 
 /** Positions that attachments put in front of a text: virtual tokens and prefixes. */
-export function positionsInFront(model: LlamaForCausalLM): number {
+export function positionsInFront(model: CausalLM): number {
   const cache = model.newCache(1, moreThanAny);
   const inputIds = new Variable([1, 1], undefined, { dtype: 'i32' });
   model.hiddenStates({ inputIds, cache }, new Context());

@@ -1,12 +1,25 @@
+export type {
+  Architecture,
+  CausalInputs,
+  CausalLM,
+  ModelConfig,
+  ModelOf,
+  PositionDetails,
+  PretrainedModel,
+} from './architecture.ts';
+export { architectures } from './architectures.ts';
 export { tokenLossSum } from './causal-loss.ts';
-export { ConfigError, type LlamaConfig, parseLlamaConfig } from './config.ts';
-export { LlamaForCausalLM, type LlamaInputs, LlamaModel, type PositionDetails } from './llama.ts';
+export { ConfigError } from './config-json.ts';
+export type { LlamaConfig } from './llama/config.ts';
+export { LlamaForCausalLM, LlamaModel, llama } from './llama/model.ts';
 export {
   type LoadedModel,
   type LoadOptions,
   loadModel,
+  modelFrom,
+  type NewModelOptions,
   newModel,
-  type SaveOptions,
-  saveModel,
   UnexpectedTensorError,
 } from './load.ts';
+export { parseConfig } from './parse-config.ts';
+export { type SaveOptions, saveModel } from './save.ts';

@@ -19,6 +19,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   ConfigError,
   type LoadedModel,
+  llama,
   loadModel,
   newModel,
   saveModel,
@@ -68,7 +69,11 @@ test.each(['llama-gqa-tied', 'qwen2', 'llama-biases'])(
   async (base) => {
     const { folder } = await folderOf(base);
     const files: MemoryFiles = new Map();
-    await saveModel(runtime, memoryFolder(files), await loadModel(folder, { runtime }));
+    await saveModel(
+      runtime,
+      memoryFolder(files),
+      await loadModel(folder, { architectures: [llama], runtime }),
+    );
     const saved = files.get('model.safetensors')!;
     expect(Buffer.compare(saved, fileOf(base, 'model.safetensors'))).toBe(0);
     for (const name of ['config.json', 'generation_config.json'])
@@ -78,9 +83,9 @@ test.each(['llama-gqa-tied', 'qwen2', 'llama-biases'])(
 
 test('weights that are uploaded while loading give the same logits as those that wait', async () => {
   const { folder } = await folderOf('llama-gqa-tied');
-  const early = await loadModel(folder, { runtime });
+  const early = await loadModel(folder, { architectures: [llama], runtime });
   expect(early.model.parameters().every((p) => p.pending === undefined)).toBe(true);
-  const late = await loadModel(folder);
+  const late = await loadModel(folder, { architectures: [llama] });
   expect(late.model.parameters().every((p) => p.pending !== undefined)).toBe(true);
   expect(await logitsOf(early)).toEqual(await logitsOf(late));
 });
@@ -103,18 +108,18 @@ test('shards give the same model as one file', async () => {
   }
   const index = new TextEncoder().encode(JSON.stringify({ metadata: {}, weight_map: weightMap }));
   sharded.set('model.safetensors.index.json', index);
-  expect(await logitsOf(await loadModel(memoryFolder(sharded)))).toEqual(
-    await logitsOf(await loadModel(folder)),
+  expect(await logitsOf(await loadModel(memoryFolder(sharded), { architectures: [llama] }))).toEqual(
+    await logitsOf(await loadModel(folder, { architectures: [llama] })),
   );
 });
 
 test.each(['F16', 'BF16'] as const)('stored as %s, read back as exactly that', async (dtype) => {
-  const loaded = await loadModel((await folderOf('qwen2')).folder);
+  const loaded = await loadModel((await folderOf('qwen2')).folder, { architectures: [llama] });
   const files: MemoryFiles = new Map();
   await saveModel(runtime, memoryFolder(files), loaded, { dtype });
   expect(jsonOf(files.get('config.json')!).dtype).toBe({ F16: 'float16', BF16: 'bfloat16' }[dtype]);
   const stored = await openSafetensors(files.get('model.safetensors')!);
-  const again = await loadModel(memoryFolder(files));
+  const again = await loadModel(memoryFolder(files), { architectures: [llama] });
   const back = new Map(again.model.namedParameters());
   for (const [name, p] of loaded.model.namedParameters()) {
     expect(stored.tensors.get(name)!.dtype).toBe(dtype);
@@ -131,7 +136,7 @@ test.each(['F16', 'BF16'] as const)('stored as %s, read back as exactly that', a
 
 test('a new model has the deviation of its config, norms at 1 and biases at 0, and a seed of its own', async () => {
   const json = { ...jsonOf(fileOf('llama-biases', 'config.json')), initializer_range: 0.05 };
-  const { model } = newModel(json, 3);
+  const { model } = newModel(json, { architectures: [llama], seed: 3 });
   for (const [name, p] of model.namedParameters()) {
     const values = (await runtime.read(p)) as Float32Array;
     if (name.includes('norm'))
@@ -151,14 +156,14 @@ test('a new model has the deviation of its config, norms at 1 and biases at 0, a
     }
   }
   const first = async (seed: number) =>
-    (await runtime.read(newModel(json, seed).model.parameters()[0]!)).slice(0, 8);
+    (await runtime.read(newModel(json, { architectures: [llama], seed }).model.parameters()[0]!)).slice(0, 8);
   expect(await first(3)).toEqual(await first(3));
   expect(await first(3)).not.toEqual(await first(4));
 });
 
 test('weights that are not those of config.json are named', async () => {
   const load = async (base: string, change: Parameters<typeof folderOf>[1]) =>
-    loadModel((await folderOf(base, change)).folder);
+    loadModel((await folderOf(base, change)).folder, { architectures: [llama] });
   const norm = 'model.layers.1.post_attention_layernorm.weight';
   await expect(load('llama-gqa-tied', (tensors) => tensors.delete(norm))).rejects.toThrow(TensorMissingError);
   await expect(load('llama-gqa-tied', (tensors) => tensors.delete(norm))).rejects.toThrow(norm);
@@ -184,13 +189,15 @@ test('what another head or an older file adds is left alone; a head that is not 
     name,
     { dtype: 'F32', shape: [length], data: new Float32Array(length) },
   ];
-  const plain = await logitsOf(await loadModel((await folderOf('llama-gqa-tied')).folder));
+  const plain = await logitsOf(
+    await loadModel((await folderOf('llama-gqa-tied')).folder, { architectures: [llama] }),
+  );
   const more = await folderOf('llama-gqa-tied', (tensors) => {
     tensors.set(...extra('score.weight', 3));
     tensors.set(...extra('model.layers.0.self_attn.rotary_emb.inv_freq', 4));
     tensors.set('lm_head.weight', tensors.get('model.embed_tokens.weight')!);
   });
-  expect(await logitsOf(await loadModel(more.folder))).toEqual(plain);
+  expect(await logitsOf(await loadModel(more.folder, { architectures: [llama] }))).toEqual(plain);
   const untied = await folderOf('llama-gqa-untied', (_, config) => (config.tie_word_embeddings = true));
-  await expect(loadModel(untied.folder)).rejects.toThrow(ConfigError);
+  await expect(loadModel(untied.folder, { architectures: [llama] })).rejects.toThrow(ConfigError);
 });

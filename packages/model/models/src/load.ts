@@ -2,29 +2,29 @@ import {
   CheckpointError,
   checkShapes,
   type Folder,
-  fromFloat32,
   type JsonObject,
   openModelFolder,
-  streamSafetensors,
-  type TensorStream,
   type Weights,
 } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
-import { HostRandom, normalArray } from '@graftjs/nn';
+import { HostRandom, normalArray, type Parameter } from '@graftjs/nn';
 import type { HostArray } from '@graftjs/tensor';
-import { ConfigError, type LlamaConfig, parseLlamaConfig } from './config.ts';
-import { LlamaForCausalLM } from './llama.ts';
+import type { Architecture, CausalLM, ModelOf, PretrainedModel } from './architecture.ts';
+import { ConfigError } from './config-json.ts';
+import { architectureOf, parseConfig } from './parse-config.ts';
 
-export interface LoadedModel {
-  readonly model: LlamaForCausalLM;
-  readonly config: LlamaConfig;
+export interface LoadedModel<Model extends PretrainedModel = CausalLM> {
+  readonly model: Model;
+  readonly config: Model['config'];
   /** config.json as it is on disk. */
   readonly json: JsonObject;
   /** generation_config.json as it is on disk, where there is one. */
   readonly generationJson?: JsonObject;
 }
 
-export interface LoadOptions {
+export interface LoadOptions<A> {
+  /** Those that the model may be of, such as `[llama]`. */
+  readonly architectures: readonly A[];
   /**
    * Hands each tensor to this runtime's device as soon as it is read, so that the host holds only a few at a time.
    * Left out: the host holds all of them until a program first uses them.
@@ -53,29 +53,42 @@ const inFlight = 2 ** 28;
 
 /**
  * Loads a Hugging Face model folder (one safetensors file or shards; any float dtype, computed in f32), one tensor at
- * a time. Tensors outside the language model, such as another task's head, are left alone.
+ * a time. Tensors outside the model, such as another task's head, are left alone.
  * @throws ConfigError, UnexpectedTensorError, and the errors of `@graftjs/checkpoint` (missing or misshapen tensors
  *   are named)
  */
-export async function loadModel(folder: Folder, { runtime }: LoadOptions = {}): Promise<LoadedModel> {
-  const { config: json, generationConfig, weights } = await openModelFolder(folder);
-  const config = parseLlamaConfig(json, generationConfig);
-  // Before the model of a damaged config.json takes memory.
-  checkShapes(weights, [
-    ['model.embed_tokens.weight', [config.vocabSize, config.hiddenSize]],
-    [`model.layers.${config.layers - 1}.input_layernorm.weight`, [config.hiddenSize]],
-  ]);
-  const model = new LlamaForCausalLM(config);
-  const parameters = new Map(model.namedParameters());
-  checkShapes(
-    weights,
-    [...parameters].map(([name, p]) => [name, p.shape] as const),
-  );
-  checkUnexpected(weights, parameters, config);
-  if (config.tieWordEmbeddings) await checkTie(weights);
+export async function loadModel<A extends Architecture<PretrainedModel>>(
+  folder: Folder,
+  options: LoadOptions<A>,
+): Promise<LoadedModel<ModelOf<A>>> {
+  const { config, generationConfig, weights } = await openModelFolder(folder);
+  return modelFrom(config, weights, { ...options, ...(generationConfig ? { generationConfig } : {}) });
+}
+
+/**
+ * The model of a `config.json` with weights from anywhere, under the names that `transformers` gives them (with the
+ * prefix of the base model, such as `model.`, or without).
+ * @throws the errors of {@link loadModel}
+ */
+export async function modelFrom<A extends Architecture<PretrainedModel>>(
+  json: JsonObject,
+  weights: Weights,
+  options: LoadOptions<A> & {
+    /** generation_config.json */
+    readonly generationConfig?: JsonObject;
+  },
+): Promise<LoadedModel<ModelOf<A>>> {
+  const { architectures, generationConfig: generation, runtime } = options;
+  const architecture = architectureOf(json, architectures);
+  const config = parseConfig(json, { architectures, ...(generation ? { generation } : {}) });
+  const stored = withPrefix(weights, architecture.baseModelPrefix);
+  checkShapes(stored, architecture.landmarks(config));
+  const model = architecture.build(config);
+  const parameters = checkedParameters(model, stored, architecture.ignoredTensors);
+  await checkTies(model, stored);
   let waiting = 0;
   for (const [name, parameter] of parameters) {
-    parameter.set((await weights.readFloat32(name)) as HostArray);
+    parameter.set((await stored.readFloat32(name)) as HostArray);
     if (!runtime) continue;
     runtime.upload(parameter);
     waiting += parameter.byteLength;
@@ -83,80 +96,84 @@ export async function loadModel(folder: Folder, { runtime }: LoadOptions = {}): 
     await runtime.gpu.idle();
     waiting = 0;
   }
-  return { model, config, json, ...(generationConfig ? { generationJson: generationConfig } : {}) };
+  const loaded = { model, config, json, ...(generation ? { generationJson: generation } : {}) };
+  return loaded as LoadedModel<ModelOf<A>>;
 }
 
-function checkUnexpected(
+/** The weights of a file of the bare model under their names in the whole one; those of the whole as they are. */
+function withPrefix(weights: Weights, prefix: string): Weights {
+  const names = [...weights.tensors];
+  if (names.some(([name]) => name.startsWith(`${prefix}.`))) return weights;
+  const bare = (name: string): string => name.slice(prefix.length + 1);
+  return {
+    name: weights.name,
+    metadata: weights.metadata,
+    tensors: new Map(names.map(([name, entry]) => [`${prefix}.${name}`, entry])),
+    read: (name, range) => weights.read(bare(name), range),
+    readFloat32: (name) => weights.readFloat32(bare(name)),
+  };
+}
+
+/** @throws UnexpectedTensorError, TensorMissingError, ShapeMismatchError */
+function checkedParameters(
+  model: PretrainedModel,
   weights: Weights,
-  parameters: ReadonlyMap<string, unknown>,
-  { tieWordEmbeddings }: LlamaConfig,
-): void {
+  ignored: RegExp | undefined,
+): Map<string, Parameter> {
+  const parameters = new Map(model.namedParameters());
+  checkShapes(
+    weights,
+    [...parameters].map(([name, p]) => [name, p.shape] as const),
+  );
+  const known = new Set([...model.namedParameters({ duplicates: true })].map(([name]) => name));
+  const parts = new Set([...known].map((name) => name.split('.')[0]));
   const unexpected = [...weights.tensors.keys()].filter(
-    (name) =>
-      /^(model|lm_head)\./.test(name) &&
-      !parameters.has(name) &&
-      // Older files keep a table that follows from config.json.
-      !name.endsWith('.rotary_emb.inv_freq') &&
-      !(tieWordEmbeddings && name === 'lm_head.weight'),
+    (name) => parts.has(name.split('.')[0]!) && !known.has(name) && !ignored?.test(name),
   );
   if (unexpected.length > 0) throw new UnexpectedTensorError(weights.name, unexpected);
+  return parameters;
 }
 
 /** `transformers` does not tie what is stored with different values, whatever config.json says. */
-async function checkTie(weights: Weights): Promise<void> {
-  if (!weights.tensors.has('lm_head.weight')) return;
-  const head = await weights.readFloat32('lm_head.weight');
-  const embedding = await weights.readFloat32('model.embed_tokens.weight');
-  if (head.length !== embedding.length || head.some((value, i) => value !== embedding[i]))
+async function checkTies(model: PretrainedModel, weights: Weights): Promise<void> {
+  const first = new Map<Parameter, string>();
+  for (const [name, parameter] of model.namedParameters({ duplicates: true })) {
+    const other = first.get(parameter);
+    if (other === undefined) first.set(parameter, name);
+    else if (weights.tensors.has(name)) await checkTie(weights, other, name);
+  }
+}
+
+async function checkTie(weights: Weights, name: string, other: string): Promise<void> {
+  const [a, b] = [await weights.readFloat32(name), await weights.readFloat32(other)];
+  if (a.length !== b.length || a.some((value, i) => value !== b[i]))
     throw new ConfigError(
       'tie_word_embeddings',
-      'is true, but the weights hold an lm_head.weight that is not the embedding; set it to false',
+      `is true, but the weights hold a ${other} that is not ${name}; set it to false`,
     );
 }
 
-/** A model with random weights: normal with the config's `initializer_range`, norms at 1, biases at 0. */
-export function newModel(json: JsonObject, seed: number): LoadedModel {
-  const config = parseLlamaConfig(json);
-  const model = new LlamaForCausalLM(config);
+export interface NewModelOptions<A> {
+  /** Those that the model may be of, such as `[llama]`. */
+  readonly architectures: readonly A[];
+  /** Of the random weights. */
+  readonly seed: number;
+}
+
+/** A model with random weights: normal with the architecture's deviation, norms at 1, biases at 0. @throws ConfigError */
+export function newModel<A extends Architecture<PretrainedModel>>(
+  json: JsonObject,
+  { architectures, seed }: NewModelOptions<A>,
+): LoadedModel<ModelOf<A>> {
+  const architecture = architectureOf(json, architectures);
+  const config = parseConfig(json, { architectures });
+  const model = architecture.build(config);
   const random = new HostRandom(seed);
   for (const [name, p] of model.namedParameters())
-    if (p.rank > 1) p.set(normalArray(p.size, config.initializerRange, random));
+    if (p.rank > 1)
+      p.set(
+        normalArray(p.size, architecture.initialDeviation?.(name, config) ?? config.initializerRange, random),
+      );
     else if (name.endsWith('bias')) p.set(new Float32Array(p.size));
-  return { model, config, json };
+  return { model, config, json } as LoadedModel<ModelOf<A>>;
 }
-
-export interface SaveOptions {
-  /** How weights are stored. Default F32. */
-  readonly dtype?: 'F32' | 'F16' | 'BF16';
-}
-
-/**
- * Writes `config.json`, `model.safetensors` and, where there is one, `generation_config.json` as `transformers` does,
- * one tensor at a time.
- */
-export async function saveModel(
-  runtime: Runtime,
-  folder: Folder,
-  { model, json, generationJson }: LoadedModel,
-  options: SaveOptions = {},
-): Promise<void> {
-  const dtype = options.dtype ?? 'F32';
-  const entries = new Map<string, TensorStream>();
-  for (const [name, p] of model.namedParameters())
-    entries.set(name, {
-      dtype,
-      shape: p.shape,
-      data: async () => fromFloat32(dtype, (await runtime.read(p)) as Float32Array),
-    });
-  const names = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
-  const written = {
-    ...json,
-    ...(json.torch_dtype ? { torch_dtype: names[dtype] } : { dtype: names[dtype] }),
-  };
-  await writeJson(folder, 'config.json', written);
-  if (generationJson) await writeJson(folder, 'generation_config.json', generationJson);
-  await folder.writeAtomic('model.safetensors', streamSafetensors(entries, { format: 'pt' }).pieces);
-}
-
-const writeJson = (folder: Folder, name: string, value: JsonObject): Promise<void> =>
-  folder.writeAtomic(name, new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`));

@@ -6,7 +6,7 @@ import { Context } from '@graftjs/nn';
 import { gradients, mul, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loadModel, tokenLossSum } from './index.ts';
+import { llama, loadModel, tokenLossSum } from './index.ts';
 
 const fixtures = fileURLToPath(new URL('../../../../tools/oracle/fixtures/', import.meta.url));
 const bases = [
@@ -60,7 +60,7 @@ function relative(
 
 test.each(bases)('%s: logits, loss and gradients are those of transformers', async (base) => {
   const folder = nodeFolder(`${fixtures}${base}`);
-  const { model } = await loadModel(folder);
+  const { model } = await loadModel(folder, { architectures: [llama] });
   const expected = await openSafetensors(await folder.open('expected.safetensors'));
   const inputIds = await i32(expected, 'input_ids');
   const labels = await i32(expected, 'labels');

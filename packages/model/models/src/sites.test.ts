@@ -6,7 +6,7 @@ import { Context } from '@graftjs/nn';
 import { add, concat, gradients, mul, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LlamaForCausalLM, loadModel, tokenLossSum } from './index.ts';
+import { type LlamaForCausalLM, llama, loadModel, tokenLossSum } from './index.ts';
 
 /*
  * What is put in front of a text by an attachment must count exactly as if it were text. So the first tokens of a
@@ -30,7 +30,7 @@ const idsOf = (ids: readonly number[], rows = 1): Variable =>
 /** The first row of a fixture, which has no padding, and its logits. */
 async function textOf(base: string): Promise<{ model: LlamaForCausalLM; ids: number[]; logits: number[] }> {
   const folder = nodeFolder(`${fixtures}${base}`);
-  const { model } = await loadModel(folder);
+  const { model } = await loadModel(folder, { architectures: [llama] });
   const expected = await openSafetensors(await folder.open('expected.safetensors'));
   const tokens = expected.tensors.get('input_ids')!.shape[1]!;
   const ids = [...(await expected.readFloat32('input_ids'))].slice(0, tokens);

@@ -38,12 +38,15 @@ export abstract class Module {
     }
   }
 
-  /** Every parameter by dotted name; one that several modules share is named once, at its first place. */
-  *namedParameters(): Generator<[string, Parameter]> {
+  /**
+   * Every parameter by dotted name; one that several modules share is named once, at its first place, or with
+   * `duplicates` at each of them.
+   */
+  *namedParameters({ duplicates = false } = {}): Generator<[string, Parameter]> {
     const seen = new Set<Parameter>();
     for (const [prefix, module] of this.namedModules())
       for (const [name, value] of Object.entries(module))
-        if (value instanceof Parameter && !seen.has(value)) {
+        if (value instanceof Parameter && (duplicates || !seen.has(value))) {
           seen.add(value);
           yield [prefix ? `${prefix}.${name}` : name, value];
         }

@@ -2,7 +2,7 @@ import { memoryFolder, readAdapter } from '@graftjs/checkpoint';
 import { Runtime } from '@graftjs/compiler';
 import { chunkText, collate } from '@graftjs/data';
 import { lora } from '@graftjs/lora';
-import { loadModel, tokenLossSum } from '@graftjs/models';
+import { llama, loadModel, tokenLossSum } from '@graftjs/models';
 import { PeftModel } from '@graftjs/peft';
 import { Evaluator } from '@graftjs/trainer';
 import { openGpu } from '@graftjs/webgpu';
@@ -81,7 +81,7 @@ describe('runQuickstart', () => {
     const { config } = await readAdapter(folder);
     expect(config).toMatchObject({ peft_type: 'LORA', r: 4, lora_alpha: 8, task_type: 'CAUSAL_LM' });
 
-    const { model } = await loadModel(options.base);
+    const { model } = await loadModel(options.base, { architectures: [llama] });
     const peft = new PeftModel(model, { runtime, tuners: [lora] });
     const evaluator = new Evaluator(runtime, ({ inputIds, labels }, context) =>
       tokenLossSum(model.forward({ inputIds }, context), labels),

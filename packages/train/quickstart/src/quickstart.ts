@@ -2,7 +2,7 @@ import { FileMissingError, type Folder, readTokenizerFiles } from '@graftjs/chec
 import type { Runtime } from '@graftjs/compiler';
 import { loadTokenizer, type Tokenizer } from '@graftjs/data';
 import { lora, loraConfig } from '@graftjs/lora';
-import { loadModel, tokenLossSum } from '@graftjs/models';
+import { llama, loadModel, tokenLossSum } from '@graftjs/models';
 import { AdamW, cosineSchedule } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
 import { type TrainEvent, Trainer } from '@graftjs/trainer';
@@ -82,7 +82,7 @@ export async function runQuickstart(options: QuickstartOptions): Promise<Quickst
   const phase = (name: PhaseEvent['phase']): void => onEvent?.({ event: 'phase', phase: name });
 
   phase('load');
-  const { model } = await loadModel(base);
+  const { model } = await loadModel(base, { architectures: [llama] });
   const { vocabSize } = model.config;
   const tokenizer = await openTokenizer(base, vocabSize);
   const set = { ...quickstartRecipe, ...given(options) };

@@ -1,7 +1,7 @@
 import type { Runtime } from '@graftjs/compiler';
 import type { Tokenizer } from '@graftjs/data';
 import { Generator } from '@graftjs/generate';
-import type { LlamaForCausalLM } from '@graftjs/models';
+import type { CausalLM } from '@graftjs/models';
 import type { Recipe } from './recipe.ts';
 
 /**
@@ -10,7 +10,7 @@ import type { Recipe } from './recipe.ts';
  */
 export async function writeSamples(
   runtime: Runtime,
-  model: LlamaForCausalLM,
+  model: CausalLM,
   tokenizer: Tokenizer,
   recipe: Pick<Recipe, 'prompts' | 'sampleTokens' | 'temperature' | 'topP' | 'seed'>,
   options: { readonly onSample: (prompt: string, text: string) => void; readonly signal?: AbortSignal },

@@ -1,7 +1,7 @@
 import { type Folder, memoryFolder } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
 import { joinDocuments, loadTokenizer } from '@graftjs/data';
-import { newModel, saveModel } from '@graftjs/models';
+import { llama, newModel, saveModel } from '@graftjs/models';
 import tokenizer from '@graftjs/tiny-llama/files/tokenizer.json' with { type: 'json' };
 import tokenizerConfig from '@graftjs/tiny-llama/files/tokenizer_config.json' with { type: 'json' };
 
@@ -28,7 +28,7 @@ const config = {
 /** A random model of some 90,000 parameters with a real tokenizer, in memory. */
 export async function tinyBase(runtime: Runtime): Promise<Folder> {
   const folder = memoryFolder(new Map(), 'tiny');
-  await saveModel(runtime, folder, newModel(config, 5));
+  await saveModel(runtime, folder, newModel(config, { architectures: [llama], seed: 5 }));
   const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
   await folder.writeAtomic('tokenizer.json', json(tokenizer));
   await folder.writeAtomic('tokenizer_config.json', json(tokenizerConfig));

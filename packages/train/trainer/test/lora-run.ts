@@ -1,7 +1,7 @@
 import type { Runtime } from '@graftjs/compiler';
 import type { Example } from '@graftjs/data';
 import { lora, loraConfig } from '@graftjs/lora';
-import { newModel, tokenLossSum } from '@graftjs/models';
+import { llama, newModel, tokenLossSum } from '@graftjs/models';
 import { HostRandom } from '@graftjs/nn';
 import { AdamW, cosineSchedule } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
@@ -48,7 +48,7 @@ export interface LossCurve {
 
 /** Six steps of LoRA with dropout, accumulation and clipping, from fixed seeds. */
 export async function loraRun(runtime: Runtime): Promise<LossCurve> {
-  const { model } = newModel(config, 3);
+  const { model } = newModel(config, { architectures: [llama], seed: 3 });
   const peft = new PeftModel(model, { runtime, tuners: [lora] });
   await peft.addAdapter(
     'default',

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { type Folder, openSafetensors, type Weights } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
-import { type LlamaForCausalLM, loadModel, tokenLossSum } from '@graftjs/models';
+import { type LlamaForCausalLM, llama, loadModel, tokenLossSum } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { AdamW, cosineSchedule } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
@@ -61,7 +61,7 @@ const i32 = async (weights: Weights, name: string): Promise<Variable> =>
 async function open(name: string): Promise<Case> {
   const folder = fixtures.folder(name);
   const { base: baseName } = JSON.parse(await folder.readText('case.json')) as { base: string };
-  const { model: base } = await loadModel(fixtures.folder(baseName));
+  const { model: base } = await loadModel(fixtures.folder(baseName), { architectures: [llama] });
   const expected = await openSafetensors(await folder.open('expected.safetensors'));
   const model = new PeftModel(base, { runtime, tuners: [lora] });
   const has = expected.tensors.has('input_ids');
@@ -185,7 +185,7 @@ describe.each(cases)('%s', (name) => {
 test('micro-batches that accumulate are one batch', async () => {
   const folder = fixtures.folder('lora-accumulation');
   const { base: baseName, adapter } = JSON.parse(await folder.readText('case.json'));
-  const { model: base } = await loadModel(fixtures.folder(baseName));
+  const { model: base } = await loadModel(fixtures.folder(baseName), { architectures: [llama] });
   const expected = await openSafetensors(await folder.open('expected.safetensors'));
   const model = new PeftModel(base, { runtime, tuners: [lora] });
   await model.loadAdapter(fixtures.folder(adapter));

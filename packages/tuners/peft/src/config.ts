@@ -3,8 +3,8 @@
  * it is left out, and what values it may have.
  */
 import type { JsonObject } from '@graftjs/checkpoint';
+import { nearest } from '@graftjs/nn';
 import { ConfigError, shown, UnsupportedConfigError } from './errors.ts';
-import { nearest } from './nearest.ts';
 
 export interface ConfigField<T = unknown> {
   /** Its name in `adapter_config.json`. */

@@ -13,7 +13,6 @@ export {
   parseConfig,
 } from './config.ts';
 export * from './errors.ts';
-export { nearest } from './nearest.ts';
 export {
   type AddOptions,
   type AddReport,

@@ -3,11 +3,10 @@
  * (`modules_to_save`, biases), and base weights that came with an adapter's file. The base's own stay untouched.
  */
 import type { Runtime } from '@graftjs/compiler';
-import { type Module, Parameter } from '@graftjs/nn';
+import { type Module, nearest, Parameter } from '@graftjs/nn';
 import type { Variable } from '@graftjs/tensor';
 import type { AdapterConfig } from './config.ts';
 import { TargetError } from './errors.ts';
-import { nearest } from './nearest.ts';
 import { BASE_PREFIX } from './state.ts';
 
 /** A field of a module that holds a parameter. */

@@ -1,8 +1,7 @@
 /** Which modules of a model an adapter changes. Source: peft/tuners/tuners_utils.py, `check_target_module_exists`. */
-import type { Module } from '@graftjs/nn';
+import { type Module, nearest } from '@graftjs/nn';
 import { TargetError } from './errors.ts';
 import { minimalTargets } from './minimal-targets.ts';
-import { nearest } from './nearest.ts';
 import { fullMatch, partMatch } from './python-regex.ts';
 
 /** The keys of a config that choose modules. */

@@ -1,7 +1,7 @@
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import type { Tokenizer } from '@graftjs/data';
 import { Generator } from '@graftjs/generate';
-import { loadModel } from '@graftjs/models';
+import { architectures, loadModel } from '@graftjs/models';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
@@ -73,7 +73,7 @@ export const generate = defineCommand({
       const runtime = await openRuntime({
         onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
       });
-      const { model } = await loadModel(folder, { runtime });
+      const { model } = await loadModel(folder, { architectures, runtime });
       if (args.adapter !== undefined) {
         const { warnings } = await loadAdapter(runtime, model, nodeFolder(args.adapter));
         for (const message of warnings) reporter.report({ event: 'note', message });

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type JsonObject, readAll } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
-import { type LlamaForCausalLM, loadModel, saveModel } from '@graftjs/models';
+import { architectures, loadModel, saveModel } from '@graftjs/models';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
@@ -59,7 +59,7 @@ export const merge = defineCommand({
     const runtime = await openRuntime({
       onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
     });
-    const loaded = await loadModel(folder, { runtime });
+    const loaded = await loadModel(folder, { architectures, runtime });
     const { peft, warnings } = await loadAdapter(runtime, loaded.model, nodeFolder(adapterPath));
     for (const message of warnings) reporter.report({ event: 'note', message });
     const model = await peft.mergeAndUnload({ safe: true });
@@ -72,7 +72,7 @@ export const merge = defineCommand({
       copied.push(name);
     }
     const dtype = dtypes[(args.dtype ?? dtypeOf(loaded.json)) as keyof typeof dtypes] ?? 'F32';
-    await saveModel(runtime, target, { ...loaded, model, json: untied(loaded.json, model) }, { dtype });
+    await saveModel(runtime, target, { ...loaded, model }, { dtype });
     runtime.gpu.close();
     reporter.result(
       { model: output, dtype, files: ['config.json', 'model.safetensors', ...copied] },
@@ -80,12 +80,6 @@ export const merge = defineCommand({
     );
   },
 });
-
-/** An adapter of the embeddings or the output layer alone has parted what the base shared. */
-const untied = (json: JsonObject, model: LlamaForCausalLM): JsonObject =>
-  json.tie_word_embeddings === true && model.lm_head.weight !== model.model.embed_tokens.weight
-    ? { ...json, tie_word_embeddings: false }
-    : json;
 
 const dtypeOf = (json: JsonObject): unknown => json.dtype ?? json.torch_dtype ?? 'float32';
 

@@ -1,15 +1,15 @@
 import type { Folder } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
 import { lora, loraConfig } from '@graftjs/lora';
-import type { LlamaForCausalLM } from '@graftjs/models';
+import type { CausalLM } from '@graftjs/models';
 import { PeftError, PeftModel } from '@graftjs/peft';
 import type { Config } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 
-export type AdaptedModel = PeftModel<LlamaForCausalLM>;
+export type AdaptedModel = PeftModel<CausalLM>;
 
 /** A base to which adapters can be added. */
-const adapted = (runtime: Runtime, model: LlamaForCausalLM, baseModel?: string): AdaptedModel =>
+const adapted = (runtime: Runtime, model: CausalLM, baseModel?: string): AdaptedModel =>
   new PeftModel(model, { runtime, tuners: [lora], ...(baseModel === undefined ? {} : { baseModel }) });
 
 /**
@@ -18,7 +18,7 @@ const adapted = (runtime: Runtime, model: LlamaForCausalLM, baseModel?: string):
  */
 export async function addMethod(
   runtime: Runtime,
-  model: LlamaForCausalLM,
+  model: CausalLM,
   { method, model: baseModel, training }: Config,
 ): Promise<{ peft: AdaptedModel; warnings: readonly string[] }> {
   const peft = adapted(runtime, model, baseModel);
@@ -45,7 +45,7 @@ export async function addMethod(
 /** A base with an adapter from its folder, to be used, not trained. */
 export async function loadAdapter(
   runtime: Runtime,
-  model: LlamaForCausalLM,
+  model: CausalLM,
   folder: Folder,
 ): Promise<{ peft: AdaptedModel; warnings: readonly string[] }> {
   const peft = adapted(runtime, model);

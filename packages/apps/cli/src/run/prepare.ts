@@ -1,7 +1,7 @@
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import type { Runtime } from '@graftjs/compiler';
 import type { Tokenizer } from '@graftjs/data';
-import { type LlamaForCausalLM, loadModel } from '@graftjs/models';
+import { architectures, type CausalLM, loadModel } from '@graftjs/models';
 import type { Config } from '../config/schema.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { type AdaptedModel, addMethod } from './adapter.ts';
@@ -14,7 +14,7 @@ import { openBase } from './open-base.ts';
 export interface Prepared {
   readonly config: Config;
   readonly runtime: Runtime;
-  readonly model: LlamaForCausalLM;
+  readonly model: CausalLM;
   readonly tokenizer: Tokenizer;
   /** The model with the adapter that is trained. */
   readonly peft: AdaptedModel;
@@ -37,7 +37,7 @@ export async function prepare(config: Config, reporter: Reporter): Promise<Prepa
   const runtime = await openRuntime({
     onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
   });
-  const { model } = await loadModel(folder, { runtime });
+  const { model } = await loadModel(folder, { architectures, runtime });
   const { peft, warnings } = await addMethod(runtime, model, config);
   for (const message of warnings) reporter.report({ event: 'note', message });
   return {

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { JsonObject } from '@graftjs/checkpoint';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, LlamaForCausalLM, parseLlamaConfig } from './index.ts';
+import { ConfigError, type LlamaConfig, LlamaForCausalLM, llama, parseConfig } from '../index.ts';
 
-const fixtures = fileURLToPath(new URL('../../../../tools/oracle/fixtures/', import.meta.url));
+const fixtures = fileURLToPath(new URL('../../../../../tools/oracle/fixtures/', import.meta.url));
 const bases = [
   'llama-gqa-tied',
   'llama-gqa-untied',
@@ -15,6 +16,9 @@ const bases = [
   'llama-biases',
   'qwen2-window',
 ];
+
+const parseLlamaConfig = (json: JsonObject, generation: JsonObject = {}): LlamaConfig =>
+  parseConfig(json, { architectures: [llama], generation });
 
 const good = {
   model_type: 'llama',
@@ -103,10 +107,11 @@ test.each<[string, Record<string, unknown>, string, string]>([
     'another model',
     { model_type: 'bloom' },
     'model_type',
-    '"bloom" is not supported; supported are llama, mistral, qwen2',
+    '"bloom" is not among the architectures given; they read llama, mistral, qwen2',
   ],
-  ['a name of Object', { model_type: 'toString' }, 'model_type', 'is not supported'],
-  ['no model type', { model_type: undefined }, 'model_type', 'is not supported'],
+  ['a name of Object', { model_type: 'toString' }, 'model_type', '"toString" is not among'],
+  ['no model type', { model_type: undefined }, 'model_type', 'is missing; they read llama'],
+  ['a slip', { model_type: 'lama' }, 'model_type', 'Did you mean llama?'],
   [
     'heads that do not divide',
     { hidden_size: 9 },

@@ -1,43 +1,24 @@
+import type { JsonObject } from '@graftjs/checkpoint';
 import type { RotaryScaling } from '@graftjs/transformer';
-
-/** A config.json that names no model we have, or a value that no model can have. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly key: string;
-
-  constructor(key: string, problem: string) {
-    super(`config.json, ${key}: ${problem}`);
-    this.key = key;
-  }
-}
+import type { ModelConfig } from '../architecture.ts';
+import { ConfigError, count, flag, mostLayers, positive, tokenIds } from '../config-json.ts';
 
 /** The Llama family: what `config.json` says, with Hugging Face's defaults filled in. */
-export interface LlamaConfig {
-  readonly modelType: 'llama' | 'mistral' | 'qwen2';
-  readonly vocabSize: number;
-  readonly hiddenSize: number;
+export interface LlamaConfig extends ModelConfig {
+  readonly modelType: keyof typeof families;
   readonly intermediateSize: number;
-  readonly layers: number;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly maxPositions: number;
   readonly normEps: number;
   readonly ropeTheta: number;
   readonly ropeScaling: RotaryScaling;
-  readonly tieWordEmbeddings: boolean;
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
   readonly mlpBias: boolean;
   /** Keys that a query of layer i sees, its own included; undefined: all before it. */
   readonly windowOf: (layer: number) => number | undefined;
-  readonly initializerRange: number;
-  readonly bosTokenId: number | undefined;
-  readonly eosTokenIds: readonly number[];
-  readonly padTokenId: number | undefined;
 }
-
-type Json = Readonly<Record<string, unknown>>;
 
 /** What `transformers` assumes of each member of the family where its config.json is silent. */
 const families = {
@@ -46,29 +27,16 @@ const families = {
   qwen2: { kvHeads: 32, maxPositions: 32768, bosTokenId: undefined, eosTokenId: undefined },
 } as const;
 
-const supported = Object.keys(families);
-/** No model is larger or deeper; a number beyond is a damaged file. */
-const mostOfAnything = 2 ** 24;
-const mostLayers = 1024;
+export const llamaTypes = Object.keys(families);
 
 /**
  * Reads a `config.json` of `transformers` 4 (`rope_theta`, `rope_scaling`) or 5 (`rope_parameters`).
  * @param generation `generation_config.json`; its end tokens are used where it names any
  * @throws ConfigError
  */
-export function parseLlamaConfig(json: Json, generation: Json = {}): LlamaConfig {
-  if (typeof json.model_type !== 'string' || !supported.includes(json.model_type))
-    throw new ConfigError(
-      'model_type',
-      `${JSON.stringify(json.model_type)} is not supported; supported are ${supported.join(', ')}`,
-    );
+export function parseLlamaConfig(json: JsonObject, generation: JsonObject = {}): LlamaConfig {
   const modelType = json.model_type as LlamaConfig['modelType'];
   const family = families[modelType];
-  if (json.quantization_config != null)
-    throw new ConfigError(
-      'quantization_config',
-      'quantized weights are not supported; use the folder of the model before it was quantized',
-    );
   const heads = count(json, 'num_attention_heads');
   const kvHeads =
     json.num_key_value_heads === null ? heads : count(json, 'num_key_value_heads', family.kvHeads ?? heads);
@@ -112,7 +80,7 @@ export function parseLlamaConfig(json: Json, generation: Json = {}): LlamaConfig
 }
 
 function windows(
-  json: Json,
+  json: JsonObject,
   modelType: LlamaConfig['modelType'],
   layers: number,
 ): (layer: number) => number | undefined {
@@ -136,9 +104,9 @@ function windows(
 }
 
 /** `rope_scaling` of transformers 4 goes before `rope_parameters` of 5, as there. */
-function rotaryOf(json: Json, maxPositions: number): Pick<LlamaConfig, 'ropeTheta' | 'ropeScaling'> {
+function rotaryOf(json: JsonObject, maxPositions: number): Pick<LlamaConfig, 'ropeTheta' | 'ropeScaling'> {
   const key = json.rope_scaling == null ? 'rope_parameters' : 'rope_scaling';
-  const rope = (json[key] ?? {}) as Json;
+  const rope = (json[key] ?? {}) as JsonObject;
   if (typeof rope !== 'object' || Array.isArray(rope)) throw new ConfigError(key, 'is not an object');
   if ('full_attention' in rope || 'sliding_attention' in rope)
     throw new ConfigError(key, 'rotary positions that differ between layers are not supported');
@@ -184,42 +152,3 @@ function rotaryOf(json: Json, maxPositions: number): Pick<LlamaConfig, 'ropeThet
       );
   }
 }
-
-/** A negative id, which old configs write, is none. */
-function tokenIds(json: Json, key: string, fallback?: number): number[] {
-  const value = json[key] === undefined ? fallback : json[key];
-  const ids: unknown[] = value == null ? [] : [value].flat();
-  if (!ids.every((id) => typeof id === 'number' && Number.isInteger(id)))
-    throw new ConfigError(key, `${JSON.stringify(value)} is neither a token id nor a list of them`);
-  return (ids as number[]).filter((id) => id >= 0);
-}
-
-function flag(json: Json, key: string): boolean {
-  const value = json[key] ?? false;
-  if (typeof value !== 'boolean')
-    throw new ConfigError(key, `${JSON.stringify(value)} is neither true nor false`);
-  return value;
-}
-
-function count(json: Json, key: string, fallback?: number, most = mostOfAnything): number {
-  const value = json[key] ?? fallback;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > most)
-    throw new ConfigError(
-      key,
-      value === undefined ? 'is missing' : `${shown(value)} is not a whole number from 1 to ${most}`,
-    );
-  return value;
-}
-
-function positive(json: Json, key: string, fallback?: number): number {
-  const value = json[key] ?? fallback;
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0)
-    throw new ConfigError(
-      key,
-      value === undefined ? 'is missing' : `${shown(value)} is not a positive number`,
-    );
-  return value;
-}
-
-/** JSON has no NaN and would call it null. */
-const shown = (value: unknown): string => (typeof value === 'number' ? `${value}` : JSON.stringify(value));

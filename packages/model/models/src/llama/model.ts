@@ -1,22 +1,8 @@
 import { type Context, Embedding, Linear, Module, RmsNorm, Site } from '@graftjs/nn';
 import { add, broadcastTo, iota, type Tensor } from '@graftjs/tensor';
 import { DecoderBlock, frequencyTensor, KvCache, rotaryTable } from '@graftjs/transformer';
-import type { LlamaConfig } from './config.ts';
-
-export interface LlamaInputs {
-  /** i32 `[b, t]`. */
-  readonly inputIds: Tensor;
-  /** i32 `[t]` or `[b, t]`; left out: 0, 1, … or what follows the cache. With a prompt in front: of that, too. */
-  readonly positions?: Tensor;
-  readonly cache?: KvCache;
-  /** i32 `[b, keys]`, 0 where a key is padding. Not needed for padding on the right. */
-  readonly keyMask?: Tensor;
-}
-
-/** What an attachment to positions sees. */
-export interface PositionDetails {
-  readonly context: Context;
-}
+import type { Architecture, CausalInputs, CausalLM, PositionDetails } from '../architecture.ts';
+import { type LlamaConfig, llamaTypes, parseLlamaConfig } from './config.ts';
 
 /**
  * Embeddings, decoder blocks, final norm. Attachments to the embeddings' output may put virtual tokens in front of
@@ -46,7 +32,7 @@ export class LlamaModel extends Module {
   }
 
   /** Hidden states after the final norm, `[b, t, hidden]`. */
-  forward({ inputIds, positions, cache, keyMask }: LlamaInputs, context: Context): Tensor {
+  forward({ inputIds, positions, cache, keyMask }: CausalInputs, context: Context): Tensor {
     let hidden = this.embed_tokens.forward(inputIds, context);
     const t = hidden.shape[1]!;
     const counted = positions ?? (cache ? add(iota([t]), broadcastTo(cache.position, [t])) : iota([t]));
@@ -58,7 +44,7 @@ export class LlamaModel extends Module {
 }
 
 /** A Llama-family decoder with its language-model head. Parameter names are Hugging Face's. */
-export class LlamaForCausalLM extends Module {
+export class LlamaForCausalLM extends Module implements CausalLM {
   readonly config: LlamaConfig;
   readonly model: LlamaModel;
   /** Shares its weight with the embeddings where the config ties them. */
@@ -75,12 +61,22 @@ export class LlamaForCausalLM extends Module {
     );
   }
 
-  hiddenStates(inputs: LlamaInputs, context: Context): Tensor {
+  get inputEmbeddings(): Embedding {
+    return this.model.embed_tokens;
+  }
+  get outputEmbeddings(): Linear {
+    return this.lm_head;
+  }
+  get positions(): Site<PositionDetails> {
+    return this.model.positions;
+  }
+
+  hiddenStates(inputs: CausalInputs, context: Context): Tensor {
     return this.model.forward(inputs, context);
   }
 
   /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */
-  forward(inputs: LlamaInputs, context: Context): Tensor {
+  forward(inputs: CausalInputs, context: Context): Tensor {
     return this.lm_head.forward(this.hiddenStates(inputs, context), context);
   }
 
@@ -90,3 +86,16 @@ export class LlamaForCausalLM extends Module {
     return new KvCache({ layers, batchSize, kvHeads, capacity, headDim });
   }
 }
+
+/** Llama 2 and 3, Mistral, Qwen2, and what has their layout under these types. */
+export const llama: Architecture<LlamaForCausalLM> = {
+  modelTypes: llamaTypes,
+  baseModelPrefix: 'model',
+  ignoredTensors: /\.rotary_emb\.inv_freq$/,
+  parseConfig: parseLlamaConfig,
+  landmarks: ({ vocabSize, hiddenSize, layers }) => [
+    ['model.embed_tokens.weight', [vocabSize, hiddenSize]],
+    [`model.layers.${layers - 1}.input_layernorm.weight`, [hiddenSize]],
+  ],
+  build: (config) => new LlamaForCausalLM(config),
+};

@@ -1,0 +1,82 @@
+import type { JsonObject } from '@graftjs/checkpoint';
+import type { Context, Embedding, Linear, Module, Site } from '@graftjs/nn';
+import type { Tensor } from '@graftjs/tensor';
+import type { KvCache } from '@graftjs/transformer';
+
+/** What every model's `config.json` says, under one name for all architectures. */
+export interface ModelConfig {
+  readonly modelType: string;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly layers: number;
+  /** Tokens that a text may have. */
+  readonly maxPositions: number;
+  /** Whether the output weights are the input embeddings. */
+  readonly tieWordEmbeddings: boolean;
+  /** Deviation of new weights. */
+  readonly initializerRange: number;
+  readonly bosTokenId: number | undefined;
+  readonly eosTokenIds: readonly number[];
+  readonly padTokenId: number | undefined;
+}
+
+/** A model of any architecture, with whatever head. Its parameters have the names of the checkpoint. */
+export interface PretrainedModel extends Module {
+  readonly config: ModelConfig;
+  /** The embeddings of token ids. */
+  readonly inputEmbeddings: Embedding;
+}
+
+/** What a decoder is given. */
+export interface CausalInputs {
+  /** i32 `[b, t]`. */
+  readonly inputIds: Tensor;
+  /** i32 `[t]` or `[b, t]`; left out: 0, 1, … or what follows the cache. With a prompt in front: of that, too. */
+  readonly positions?: Tensor;
+  readonly cache?: KvCache;
+  /** i32 `[b, keys]`, 0 where a key is padding. Not needed for padding on the right. */
+  readonly keyMask?: Tensor;
+}
+
+/** What an attachment to positions sees. */
+export interface PositionDetails {
+  readonly context: Context;
+}
+
+/** A decoder that says which token comes next: all that loss, generation and tuners need of it. */
+export interface CausalLM extends PretrainedModel {
+  /** From hidden states to logits. */
+  readonly outputEmbeddings: Linear;
+  /** Positions of the text, i32 `[t]` or `[b, t]`: for attachments that put keys in front of the text's. */
+  readonly positions: Site<PositionDetails>;
+  /** Hidden states after the final norm, `[b, t, hidden]`, t counting a virtual prompt. */
+  hiddenStates(inputs: CausalInputs, context: Context): Tensor;
+  /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */
+  forward(inputs: CausalInputs, context: Context): Tensor;
+  /** An empty cache for this model. */
+  newCache(batchSize: number, capacity: number): KvCache;
+}
+
+/**
+ * How models of one kind are read from `config.json` and built. Pass those that you need to {@link loadModel}: a
+ * program holds only these. An architecture of your own is an object like ours.
+ */
+export interface Architecture<Model extends PretrainedModel = CausalLM> {
+  /** The `model_type`s of `config.json` that it reads. */
+  readonly modelTypes: readonly string[];
+  /** Where the model without its head is in the whole; files of the bare model have names without it. */
+  readonly baseModelPrefix: string;
+  /** Tensors in files of such models that are no weights, such as tables that follow from the config. */
+  readonly ignoredTensors?: RegExp;
+  /** @param generation `generation_config.json` @throws ConfigError */
+  parseConfig(json: JsonObject, generation?: JsonObject): Model['config'];
+  /** Names and shapes of a few weights: a config that does not fit them is refused before its model takes memory. */
+  landmarks(config: Model['config']): Iterable<readonly [name: string, shape: readonly number[]]>;
+  /** The model, its weights not yet set: norms at 1, the rest 0. */
+  build(config: Model['config']): Model;
+  /** Deviation of a new weight, where it is not the config's `initializerRange`. */
+  initialDeviation?(name: string, config: Model['config']): number;
+}
+
+/** The model that an architecture builds. */
+export type ModelOf<A> = A extends { build(config: never): infer Model } ? Model : never;
