@@ -119,10 +119,25 @@ interface AttentionShape {
   readonly window?: number;
   readonly offset?: readonly number[];
   readonly keyMask?: (batch: number, key: number) => boolean;
+  /** Lengths of each sequence's segments; queries after them belong to none. */
+  readonly segments?: readonly (readonly number[])[];
+  readonly prefix?: number;
 }
 
+/** `[b, tq, 2]`: where each query's segment begins and ends, after a prefix. */
+const segmentBounds = (lengths: readonly (readonly number[])[], tq: number, prefix: number): number[] =>
+  lengths.flatMap((row) => {
+    let end = prefix;
+    const bounds = row.flatMap((length) => {
+      const begin = end;
+      end += length;
+      return Array.from({ length }, () => [begin, end]);
+    });
+    return [...bounds, ...Array.from({ length: tq - bounds.length }, () => [end, end])].flat();
+  });
+
 function attentionCase(label: string, s: AttentionShape): OpCase {
-  const { b, h, kv, tq, tk, d, offset, keyMask } = s;
+  const { b, h, kv, tq, tk, d, offset, keyMask, segments, prefix = 0 } = s;
   return {
     name: `attention ${b}x${h}/${kv}x${tq}x${tk}x${d} ${label}`,
     op: attentionOp,
@@ -139,6 +154,7 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
             ),
           ]
         : []),
+      ...(segments ? [i32([b, tq, 2], segmentBounds(segments, tq, prefix))] : []),
     ],
     attrs: {
       scale: 1 / Math.sqrt(d),
@@ -146,6 +162,8 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
       window: s.window ?? 0,
       hasOffset: offset !== undefined,
       hasKeyMask: keyMask !== undefined,
+      hasSegments: segments !== undefined,
+      prefix,
     },
     wrt: [0, 1, 2],
     ...(d > 16 ? { long: true } : {}),
@@ -219,6 +237,65 @@ const attentionCases = [
     window: 20,
     offset: [5, 2],
     keyMask: (batch, key) => (key + batch) % 3 !== 0,
+  }),
+  attentionCase('segments', {
+    b: 2,
+    h: 4,
+    kv: 2,
+    tq: 37,
+    tk: 37,
+    d: 8,
+    causal: true,
+    segments: [[5, 1, 16, 11], [37]],
+  }),
+  attentionCase('segments, all seen', {
+    b: 2,
+    h: 2,
+    kv: 2,
+    tq: 23,
+    tk: 23,
+    d: 12,
+    segments: [
+      [9, 14],
+      [3, 3, 3],
+    ],
+  }),
+  attentionCase('segments of rows of 16 vectors', {
+    b: 1,
+    h: 2,
+    kv: 1,
+    tq: 21,
+    tk: 21,
+    d: 64,
+    causal: true,
+    segments: [[8, 9]],
+  }),
+  attentionCase('segments after a prefix, all seen', {
+    b: 1,
+    h: 2,
+    kv: 1,
+    tq: 18,
+    tk: 24,
+    d: 4,
+    segments: [[7, 9]],
+    prefix: 6,
+  }),
+  attentionCase('segments, a prefix and everything else', {
+    b: 2,
+    h: 4,
+    kv: 1,
+    tq: 70,
+    tk: 79,
+    d: 12,
+    causal: true,
+    window: 13,
+    offset: [5, 5],
+    keyMask: (batch, key) => (key + batch) % 5 !== 0,
+    segments: [
+      [30, 3, 20, 17],
+      [1, 40, 8],
+    ],
+    prefix: 5,
   }),
 ];
 

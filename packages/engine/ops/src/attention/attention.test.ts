@@ -1,5 +1,14 @@
 import { evaluate } from '@graftjs/reference';
-import { type Shape, ShapeError, sizeOf, Variable, zeros } from '@graftjs/tensor';
+import {
+  concat,
+  narrow,
+  type Shape,
+  ShapeError,
+  sizeOf,
+  type Tensor,
+  Variable,
+  zeros,
+} from '@graftjs/tensor';
 import { expect, test } from 'vitest';
 import { attention } from './attention.ts';
 
@@ -33,6 +42,38 @@ test('a query that sees no key gives zeros', () => {
   expect([...y!.slice(4, 8)]).toEqual([...v.pending!.slice(4, 8)]);
 });
 
+test('segments give what each text alone gives, with a prefix that all share', () => {
+  const [prefix, lengths] = [2, [3, 1, 4]];
+  const t = lengths.reduce((a, b) => a + b);
+  const [q, k, v] = [
+    values([1, 2, t, 4], 1),
+    values([1, 1, prefix + t, 4], 2),
+    values([1, 1, prefix + t, 4], 3),
+  ];
+  const bounds: number[] = [];
+  const alone: Tensor[] = [];
+  for (const causal of [true, false]) {
+    let begin = 0;
+    for (const length of lengths) {
+      const own = (x: Tensor): Tensor =>
+        concat([narrow(x, 2, 0, prefix), narrow(x, 2, prefix + begin, length)], 2);
+      const options = causal ? { causal, window: 3 } : {};
+      alone.push(attention(narrow(q, 2, begin, length), own(k), own(v), options));
+      for (let i = 0; i < length && causal; i++) bounds.push(prefix + begin, prefix + begin + length);
+      begin += length;
+    }
+  }
+  const packed = { segments: i32([1, t, 2], bounds), prefix };
+  const [causal, all, ...texts] = evaluate([
+    attention(q, k, v, { ...packed, causal: true, window: 3 }),
+    attention(q, k, v, packed),
+    concat(alone.slice(0, 3), 2),
+    concat(alone.slice(3), 2),
+  ]);
+  expect([...causal!]).toEqual([...texts[0]!]);
+  expect([...all!]).toEqual([...texts[1]!]);
+});
+
 test('shapes that do not fit are refused with what is needed', () => {
   const q = zeros([1, 4, 3, 8]);
   const k = zeros([1, 3, 3, 8]);
@@ -42,4 +83,8 @@ test('shapes that do not fit are refused with what is needed', () => {
   expect(() => attention(q, q, q, { window: 4 })).toThrow('needs causal: true');
   expect(() => attention(q, q, q, { offset: zeros([], 'f32') })).toThrow('i32 offset');
   expect(() => attention(q, q, q, { keyMask: zeros([1, 4], 'i32') })).toThrow('keyMask [b, tk]');
+  expect(() => attention(q, q, q, { segments: zeros([1, 3], 'i32') })).toThrow('segments [b, tq, 2]');
+  expect(() => attention(q, q, q, { segments: zeros([1, 3, 2]) })).toThrow('i32 segments');
+  expect(() => attention(q, q, q, { prefix: 1 })).toThrow('needs segments');
+  expect(() => attention(q, q, q, { prefix: 4, segments: zeros([1, 3, 2], 'i32') })).toThrow('prefix (4)');
 });

@@ -16,7 +16,9 @@ import {
   max,
   maximum,
   mul,
+  narrow,
   type Op,
+  or,
   reshape,
   ShapeError,
   sameShape,
@@ -28,34 +30,30 @@ import {
 } from '@graftjs/tensor';
 import { attentionGradientKernel } from './backward-kernels.ts';
 import { attentionKernel } from './forward-kernel.ts';
+import { optionalOperands } from './frame.ts';
 import { hiddenScore, leastSum } from './tile.ts';
-
-/** The optional inputs, after q, k and v, as the attributes say. */
-function optionalInputs(
-  inputs: readonly Tensor[],
-  attrs: Attrs,
-): { offset: Tensor | undefined; keyMask: Tensor | undefined } {
-  const rest = inputs.slice(3);
-  return {
-    offset: attrs.hasOffset ? rest.shift() : undefined,
-    keyMask: attrs.hasKeyMask ? rest.shift() : undefined,
-  };
-}
 
 /** Which key each query sees: bool, broadcast against [b, kvHeads, group, tq, tk]; undefined where all see all. */
 function visibility(inputs: readonly Tensor[], attrs: Attrs): Tensor | undefined {
-  const [q, k] = inputs;
-  const { offset, keyMask } = optionalInputs(inputs, attrs);
-  const [tq, tk] = [q!.shape[2]!, k!.shape[2]!];
+  const [tq, tk] = [inputs[0]!.shape[2]!, inputs[1]!.shape[2]!];
+  const places = optionalOperands(attrs);
+  const operand = (place: number | undefined): Tensor | undefined =>
+    place === undefined ? undefined : inputs[place];
+  const [offset, keyMask, segments] = [places.offset, places.keyMask, places.segments].map(operand);
+  const key = iota([1, tk], 1);
+  const bound = (side: 0 | 1): Tensor => reshape(narrow(segments!, 2, side, 1), [-1, 1, 1, tq, 1]);
+  const inPrefix = less(key, attrs.prefix as number);
   const conditions: Tensor[] = [];
   if (attrs.causal) {
-    const key = iota([1, tk], 1);
     const query = iota([tq, 1], 0);
     const position = offset ? add(reshape(offset, [-1, 1, 1, 1, 1]), query) : add(query, tk - tq);
     conditions.push(less(key, add(position, 1)));
     const window = attrs.window as number;
-    if (window > 0) conditions.push(less(sub(position, window), key));
+    const lowest = sub(position, window);
+    const skipped = segments && maximum(sub(bound(0), attrs.prefix as number), 0);
+    if (window > 0) conditions.push(less(skipped ? sub(lowest, where(inPrefix, skipped, 0)) : lowest, key));
   }
+  if (segments) conditions.push(or(inPrefix, and(less(sub(bound(0), 1), key), less(key, bound(1)))));
   if (keyMask) conditions.push(reshape(cast(keyMask, 'bool'), [-1, 1, 1, 1, tk]));
   return conditions.length ? conditions.reduce(and) : undefined;
 }
@@ -125,17 +123,26 @@ export interface AttentionOptions {
   readonly offset?: Tensor;
   /** Which keys may be seen by any query: i32 `[b, tk]`, 0 = hidden (padding). Default: all. */
   readonly keyMask?: Tensor;
+  /**
+   * For several texts in one row: the segment of each query, i32 `[b, tq, 2]`, its first key and one after its last.
+   * A query sees no key outside; none at all where both are equal (padding). Neither number may fall along a row,
+   * that is, segments follow each other: the kernels pass over a segment's own keys only. Default: all one segment.
+   */
+  readonly segments?: Tensor;
+  /** With `segments`: so many keys in front belong to every segment, as if it followed right after them. Default 0. */
+  readonly prefix?: number;
 }
 
 /**
  * softmax(scale q kᵀ) v for each head (Vaswani et al., 2017), with grouped queries (Ainslie et al., 2023):
  * q `[b, h, tq, d]`, k and v `[b, kvHeads, tk, d]` with h a multiple of kvHeads -> `[b, h, tq, d]`; query head i
  * uses the keys of head floor(i kvHeads / h). A query that sees no key gives zeros.
- * @throws ShapeError where the shapes do not fit, or `window` is given without `causal`.
+ * @throws ShapeError where the shapes do not fit, or `window` is given without `causal` or `prefix` without
+ * `segments`.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  const { causal = false, window = 0, offset, keyMask } = options;
-  const [b, h, , d] = q.shape;
+  const { causal = false, window = 0, offset, keyMask, segments, prefix = 0 } = options;
+  const [b, h, tq, d] = q.shape;
   const [, kvHeads, tk] = k.shape;
   const shapes = [q.shape, k.shape, v.shape];
   if (q.rank !== 4 || !sameShape(k.shape, [b!, kvHeads!, tk!, d!]) || !sameShape(k.shape, v.shape))
@@ -152,13 +159,19 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     throw new ShapeError('attention', [...shapes, offset.shape], 'needs an i32 offset [] or [b]');
   if (keyMask && (keyMask.dtype !== 'i32' || !sameShape(keyMask.shape, [b!, tk!])))
     throw new ShapeError('attention', [...shapes, keyMask.shape], 'needs an i32 keyMask [b, tk]');
+  if (segments && (segments.dtype !== 'i32' || !sameShape(segments.shape, [b!, tq!, 2])))
+    throw new ShapeError('attention', [...shapes, segments.shape], 'needs i32 segments [b, tq, 2]');
+  if (!(Number.isInteger(prefix) && prefix >= 0 && prefix <= tk!) || (prefix > 0 && !segments))
+    throw new ShapeError('attention', shapes, `a prefix (${prefix}) is one of keys and needs segments`);
   const attrs = {
     scale: options.scale ?? 1 / Math.sqrt(d!),
     causal,
     window,
     hasOffset: offset !== undefined,
     hasKeyMask: keyMask !== undefined,
+    hasSegments: segments !== undefined,
+    prefix,
   };
-  const optional = [offset, keyMask].filter((t) => t !== undefined);
+  const optional = [offset, keyMask, segments].filter((t) => t !== undefined);
   return applyOp(attentionOp, [q, k, v, ...optional], attrs)[0]!;
 }

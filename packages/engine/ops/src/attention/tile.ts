@@ -1,30 +1,13 @@
-import type { KernelRequest, KernelTraits } from '@graftjs/tensor';
-import type { Word } from '../kernel-text.ts';
+import type { KernelTraits } from '@graftjs/tensor';
 
 /** What a hidden key scores: finite, so that a row that sees no key stays finite too. */
 export const hiddenScore = -1e30;
 /** The least sum of weights: a row that sees no key has sum 0 and divides by this. */
 export const leastSum = 1e-37;
 
-/** Extents of one attention. */
-export interface Extents {
-  readonly batches: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly queries: number;
-  readonly keys: number;
-  readonly d: number;
-}
-
-export function extentsOf({ inputs: [q, k] }: KernelRequest): Extents {
-  const [batches, heads, queries, d] = q!.shape as [number, number, number, number];
-  const [, kvHeads, keys] = k!.shape as [number, number, number, number];
-  return { batches, heads, kvHeads, queries, keys, d };
-}
-
 /**
- * How a kernel walks: each lane owns `rows` rows in registers, and all lanes of a workgroup pass over the rows of
- * the other side together, each of which is `vectors` vec4.
+ * How a kernel walks: each lane owns one row in registers, and all lanes of a workgroup pass over the rows of the
+ * other side together, each of which is `vectors` vec4.
  *
  * With `broadcast`, a workgroup is one subgroup: each lane loads one part of such a row and the others get it by
  * subgroupBroadcast. On the processor's adapters a load costs 70 ns and a broadcast next to nothing, whereas all
@@ -34,7 +17,6 @@ export function extentsOf({ inputs: [q, k] }: KernelRequest): Extents {
 export interface Tile {
   readonly vectors: number;
   readonly lanes: number;
-  readonly rows: number;
   readonly broadcast: boolean;
 }
 
@@ -45,11 +27,8 @@ export interface Tile {
 export function tileOf(d: number, traits: KernelTraits): Tile | undefined {
   const broadcast = traits.isCpu && traits.subgroupSize >= 4;
   if (d % 4 !== 0 || (traits.isCpu && !broadcast)) return undefined;
-  return { vectors: d / 4, lanes: broadcast ? traits.subgroupSize : 64, rows: 1, broadcast };
+  return { vectors: d / 4, lanes: broadcast ? traits.subgroupSize : 64, broadcast };
 }
-
-/** Rows of one head that a workgroup owns. */
-export const ownedRows = (tile: Tile): number => tile.lanes * tile.rows;
 
 /** Text for each of `count` things, joined into lines. */
 export const each = (count: number, text: (i: number) => string): string =>
@@ -75,7 +54,7 @@ export function sharedRow(tile: Tile, name: string, buffer: string, at: string):
   ].join('\n');
 }
 
-/** Rows that a lane owns: `name0`, `name1`, ... are the vec4 of the row that begins at `at` of `buffer`. */
+/** A row that a lane owns: `name0`, `name1`, ... are its vec4, from `at` of `buffer` on. */
 export interface OwnedRow {
   readonly name: string;
   readonly buffer: string;
@@ -140,69 +119,3 @@ let ${name} = dot(${name}Parts, vec4<f32>(1.0));`;
 /** Text before the declarations: what a kernel that broadcasts must ask for. */
 export const preamble = (tile: Tile): string =>
   tile.broadcast ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);' : '';
-
-/** The uniform words that all kernels of attention share. */
-export const sharedWords = (
-  e: Extents,
-  attrs: KernelRequest['attrs'],
-  groups: number,
-  blocks: number,
-): Word[] => [
-  ['groups', 'u32', groups],
-  ['blocks', 'u32', blocks],
-  ['vectors', 'u32', e.d / 4],
-  ['heads', 'u32', e.heads],
-  ['kvHeads', 'u32', e.kvHeads],
-  ['queries', 'i32', e.queries],
-  ['keys', 'i32', e.keys],
-  ['causal', 'u32', attrs.causal ? 1 : 0],
-  // without a window: longer than all positions
-  ['window', 'i32', (attrs.window as number) || 2 ** 30],
-  ['scale', 'f32', attrs.scale as number],
-];
-
-/**
- * Text that places the query rows a workgroup owns. The rows of all heads that share keys are one run (they lie
- * one after another in memory), so that single queries of several heads fill a workgroup together.
- * Gives head-wide `batch`, `kvHead`, `keyBase`, the keys `begin` ... `end` - 1 that any of the rows sees, and for
- * each owned row r: `rowN` in the run of `runLength`, `placeN` among all query rows, `atN` (first vec4)
- * and the keys it sees, above `lowestN` and up to `highestN`.
- */
-export function queryRows(tile: Tile, offset: string): string {
-  const owned = ownedRows(tile);
-  return `
-  if (group >= p.groups) { return; }
-  let kvHead = group / p.blocks;
-  let batch = kvHead / p.kvHeads;
-  let keyBase = kvHead * u32(p.keys);
-  let runLength = i32(p.heads / p.kvHeads) * p.queries;
-  let firstRow = i32(group % p.blocks) * ${owned};
-  let lastRow = min(firstRow + ${owned}, runLength) - 1;
-  let offset = ${offset};
-  var begin = 0;
-  var end = p.keys;
-  if (p.causal != 0u) {
-    let oneHead = firstRow / p.queries == lastRow / p.queries;
-    begin = max(0, offset + select(0, firstRow % p.queries, oneHead) - p.window + 1);
-    end = min(p.keys, offset + select(p.queries - 1, lastRow % p.queries, oneHead) + 1);
-  }
-${each(
-  tile.rows,
-  (r) => `
-  let row${r} = firstRow + ${r * tile.lanes} + i32(lane);
-  let place${r} = kvHead * u32(runLength) + u32(min(row${r}, runLength - 1));
-  let at${r} = place${r} * ${tile.vectors}u;
-  let highest${r} = select(p.keys, offset + row${r} % p.queries, p.causal != 0u);
-  let lowest${r} = select(-1, offset + row${r} % p.queries - p.window, p.causal != 0u);`,
-)}`;
-}
-
-/** Workgroups that {@link queryRows} needs: for one run of rows, and in all. */
-export function queryGroups(e: Extents, tile: Tile): { blocks: number; groups: number } {
-  const blocks = Math.ceil(((e.heads / e.kvHeads) * e.queries) / ownedRows(tile));
-  return { blocks, groups: blocks * e.batches * e.kvHeads };
-}
-
-/** Where the i32 offset tensor has one entry for each sequence its stride is 1; 0 where there is one for all. */
-export const offsetStride = (request: KernelRequest): number =>
-  request.attrs.hasOffset && request.inputs[3]!.shape.length > 0 && request.inputs[3]!.shape[0]! > 1 ? 1 : 0;

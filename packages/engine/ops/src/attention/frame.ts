@@ -1,0 +1,117 @@
+import type { Attrs, KernelDispatch, KernelRequest, KernelTraits } from '@graftjs/tensor';
+import { entry, type NamedBuffer, spread, storageBuffers, uniformBlock, type Word } from '../kernel-text.ts';
+import { preamble, type Tile, tileOf } from './tile.ts';
+
+/** Extents of one attention. */
+export interface Extents {
+  readonly batches: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly d: number;
+}
+
+/** Where the optional operands are, after q, k and v; undefined where they are not given. */
+export interface OptionalOperands {
+  readonly offset: number | undefined;
+  readonly keyMask: number | undefined;
+  readonly segments: number | undefined;
+}
+
+export function optionalOperands(attrs: Attrs): OptionalOperands {
+  let next = 3;
+  const place = (given: unknown): number | undefined => (given ? next++ : undefined);
+  return {
+    offset: place(attrs.hasOffset),
+    keyMask: place(attrs.hasKeyMask),
+    segments: place(attrs.hasSegments),
+  };
+}
+
+/** What the kernels of one attention share. */
+export interface Frame {
+  readonly request: KernelRequest;
+  readonly traits: KernelTraits;
+  readonly extents: Extents;
+  readonly tile: Tile;
+  readonly operands: OptionalOperands;
+}
+
+/** Undefined where the decomposition should run: for the reasons of {@link tileOf}, and where not all floats are f32. */
+export function frameOf(request: KernelRequest, traits: KernelTraits): Frame | undefined {
+  const [q, k] = request.inputs;
+  const [batches, heads, queries, d] = q!.shape as [number, number, number, number];
+  const [, kvHeads, keys] = k!.shape as [number, number, number, number];
+  const tile = tileOf(d, traits);
+  if (!tile || request.inputs.some((t) => t.dtype !== 'f32' && t.dtype !== 'i32')) return undefined;
+  const extents = { batches, heads, kvHeads, queries, keys, d };
+  return { request, traits, extents, tile, operands: optionalOperands(request.attrs) };
+}
+
+/** The buffer of an optional operand, where it is given. */
+export const optionalBuffer = (name: string, type: string, input: number | undefined): NamedBuffer[] =>
+  input === undefined ? [] : [[name, type, { input }]];
+
+/** Text that says whether any query may see a key. */
+export const unmasked = ({ operands }: Frame, key: string): string =>
+  operands.keyMask === undefined ? 'true' : `keyMask[batch * u32(p.keys) + ${key}] != 0`;
+
+/** How far apart the offsets of neighbouring sequences lie: 0 where all share one. */
+export const offsetStride = ({ request, operands }: Frame): number =>
+  operands.offset !== undefined && (request.inputs[operands.offset]!.shape[0] ?? 1) > 1 ? 1 : 0;
+
+/** A dispatch of workgroups of which each owns a block of the rows of one head of keys. */
+export interface OwnersDispatch {
+  readonly label: string;
+  /** Rows to own for each head of keys. */
+  readonly rowsOfHead: number;
+  readonly buffers: readonly NamedBuffer[];
+  readonly words?: readonly Word[];
+  readonly declarations?: string;
+  readonly body: string;
+  /** Products of `[queries, d]` and `[d, keys]` that it does, for the plan's account. */
+  readonly products: number;
+}
+
+export function ownersDispatch(frame: Frame, dispatch: OwnersDispatch): KernelDispatch {
+  const { request, traits, extents: e, tile } = frame;
+  const { label, buffers, body } = dispatch;
+  const { attrs } = request;
+  const blocks = Math.ceil(dispatch.rowsOfHead / tile.lanes);
+  const groups = blocks * e.batches * e.kvHeads;
+  const params = uniformBlock(buffers.length, [
+    ['groups', 'u32', groups],
+    ['blocks', 'u32', blocks],
+    ['vectors', 'u32', e.d / 4],
+    ['batches', 'u32', e.batches],
+    ['heads', 'u32', e.heads],
+    ['kvHeads', 'u32', e.kvHeads],
+    ['queries', 'i32', e.queries],
+    ['keys', 'i32', e.keys],
+    ['causal', 'u32', attrs.causal ? 1 : 0],
+    // without a window: longer than all positions
+    ['window', 'i32', (attrs.window as number) || 2 ** 30],
+    ['prefix', 'i32', attrs.prefix as number],
+    ['scale', 'f32', attrs.scale as number],
+    ...(dispatch.words ?? []),
+  ]);
+  const begin = `
+  if (group >= p.groups) { return; }
+  let kvHead = group / p.blocks;
+  let batch = kvHead / p.kvHeads;`;
+  return {
+    label,
+    wgsl: [
+      preamble(tile),
+      storageBuffers(buffers),
+      params.text,
+      dispatch.declarations ?? '',
+      entry(tile.lanes, begin + body),
+    ].join('\n'),
+    bindings: buffers.map(([, , binding]) => binding),
+    params: params.data,
+    workgroups: spread(groups, traits),
+    flops: (2 * dispatch.products * e.batches * e.heads * e.queries * e.keys * e.d) / (attrs.causal ? 2 : 1),
+  };
+}
