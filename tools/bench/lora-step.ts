@@ -49,7 +49,7 @@ export async function benchLoraStep(gpu: Gpu, rounds: number): Promise<Row[]> {
     );
     const parameters = peft.trainableParameters();
     const optimizer = new AdamW(parameters);
-    optimizer.beginStep(0, 1e-4);
+    optimizer.beginStep(1e-4);
     const { updates, gradNorm } = optimizer.update(gradients(loss, [...parameters.values()]), {
       clipNorm: 1,
     });

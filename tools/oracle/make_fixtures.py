@@ -27,6 +27,7 @@ def make(root):
 
     from bases import make_bases
     from lora import make_lora
+    from optimizers import make_optimizers
     from peft_facts import make_peft_facts
     from target_matching import make_target_matching
 
@@ -36,6 +37,7 @@ def make(root):
     make_lora(root)
     make_peft_facts(root)
     make_target_matching(root)
+    make_optimizers(root)
 
 
 def differences(made, kept):

@@ -1,12 +1,15 @@
-export {
-  AdamW,
-  type AdamWOptions,
-  createAdamW,
-  type Update,
-  type UpdateOptions,
-  type VariableReader,
-} from './adamw.ts';
+export { AdamW, type AdamWOptions } from './adamw.ts';
 export { OptimizerStateError } from './errors.ts';
+export { type LoraPlusOptions, loraPlus } from './lora-plus.ts';
+export type {
+  Optimizer,
+  OptimizerOptions,
+  ParameterSettings,
+  Parameters,
+  Update,
+  UpdateOptions,
+  VariableReader,
+} from './optimizer.ts';
 export {
   constantSchedule,
   cosineSchedule,
@@ -17,3 +20,4 @@ export {
   scheduleKinds,
   type WarmupOptions,
 } from './schedule.ts';
+export { SGD, type SGDOptions } from './sgd.ts';

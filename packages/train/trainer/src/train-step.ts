@@ -60,7 +60,7 @@ export class TrainStep {
     seed: number,
   ): Promise<() => Promise<StepResult>> {
     await this.prepare(window);
-    this.#optimizer.beginStep(step, learningRate);
+    this.#optimizer.beginStep(learningRate);
     const tokens = window.reduce((n, b) => n + b.supervisedTokens, 0);
     this.#scale.set(Float32Array.of(1 / tokens));
     if (window.length === 1) {

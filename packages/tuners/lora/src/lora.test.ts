@@ -107,7 +107,7 @@ async function train(m: PeftModel<Toy>, steps = 3): Promise<void> {
   const { updates } = optimizer.update(gradients(loss(m.model), [...trained.values()]));
   const program = await runtime.compile({ updates });
   for (let step = 0; step < steps; step++) {
-    optimizer.beginStep(step);
+    optimizer.beginStep();
     await program.run();
   }
 }

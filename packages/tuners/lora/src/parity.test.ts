@@ -137,7 +137,7 @@ describe.each(cases)('%s', (name) => {
     const norms: number[] = [];
     for (let step = 0; step < training.steps; step++) {
       expect(Math.fround(rate(step))).toBe(rates[step]);
-      optimizer.beginStep(step, rate(step));
+      optimizer.beginStep(rate(step));
       const [lossNow, normNow] = await program.run();
       losses.push(lossNow![0]!);
       norms.push(normNow![0]!);
@@ -203,7 +203,7 @@ test('micro-batches that accumulate are one batch', async () => {
   expectClose('accumulated loss', [sum], await expected.readFloat32('loss'));
   const keys = [...trained.keys()].map(onDisk);
   const { gradNorm, updates } = optimizer.applyAccumulated({ clipNorm: 1 });
-  optimizer.beginStep(0, 1e-3);
+  optimizer.beginStep(1e-3);
   const all = await Promise.all(keys.map((key) => expected.readFloat32(`grad.${key}`)));
   const norm = Math.sqrt(all.flatMap((g) => [...g]).reduce((squares, g) => squares + g * g, 0));
   const accumulators = updates.slice(-keys.length).map(([variable]) => variable);
