@@ -1,16 +1,22 @@
 import { DataError } from './errors.ts';
 import { type Example, ignoreLabel, supervisedTokens } from './example.ts';
 
-/** Examples padded on the right to one length. All three arrays are `[batchSize, length]`, row by row. */
+/** Examples padded on the right to one length. Arrays are `[batchSize, length]`, row by row. */
 export interface Batch {
   readonly inputIds: Int32Array;
-  /** Not shifted; {@link ignoreLabel} where nothing is learnt, and in the padding. */
+  /** Not shifted; {@link ignoreLabel} where nothing is learnt, in the padding, and where a packed example begins. */
   readonly labels: Int32Array;
   /** 1 for tokens, 0 for padding. */
   readonly attentionMask: Int32Array;
+  /**
+   * Of packed rows, `[batchSize, length, 2]`: where the example of each token begins in its row, and where it ends
+   * (one after its last token). A token sees its own example only, and its position is its distance from the
+   * beginning. Padding belongs to none: both are the end of the last one.
+   */
+  readonly segments?: Int32Array;
   readonly batchSize: number;
   readonly length: number;
-  /** Terms of the loss: labels that are learnt, without the first of each row. */
+  /** Terms of the loss: labels that are learnt, without the first of each example. */
   readonly supervisedTokens: number;
   /** Tokens, without padding. */
   readonly tokens: number;
@@ -27,33 +33,61 @@ export interface CollateOptions {
   readonly buckets?: readonly number[];
 }
 
-/** @throws DataError for an example longer than `maxLength`; RangeError without examples. */
-export const collate = (examples: readonly Example[], options: CollateOptions = {}): Batch => {
-  if (examples.length === 0) throw new RangeError('a batch needs at least one example');
-  const longest = examples.reduce((most, { ids }) => Math.max(most, ids.length), 1);
+/** One example, or several that are packed one after another. */
+export type Row = Example | readonly Example[];
+
+const isPacked = (row: Row): row is readonly Example[] => Array.isArray(row);
+
+/**
+ * Rows to a batch; `segments` is there where any row is packed.
+ * @throws DataError for a row longer than `maxLength`; RangeError without rows.
+ */
+export const collate = (rows: readonly Row[], options: CollateOptions = {}): Batch => {
+  if (rows.length === 0) throw new RangeError('a batch needs at least one example');
+  const examples = rows.map((row) => (isPacked(row) ? row : [row]));
+  const longest = examples.reduce((most, row) => Math.max(most, tokensOf(row)), 1);
   const { padId = 0, maxLength = Number.POSITIVE_INFINITY } = options;
   if (longest > maxLength)
     throw new DataError(
       `an example has ${longest} tokens, more than maxLength ${maxLength}: truncate it before`,
     );
 
-  const batchSize = examples.length;
+  const batchSize = rows.length;
   const length = Math.min(paddedLength(longest, options), maxLength);
-  const inputIds = new Int32Array(batchSize * length).fill(padId);
-  const labels = new Int32Array(batchSize * length).fill(ignoreLabel);
-  const attentionMask = new Int32Array(batchSize * length);
-  let supervised = 0;
-  let tokens = 0;
-  for (const [row, example] of examples.entries()) {
-    const start = row * length;
-    inputIds.set(example.ids, start);
-    labels.set(example.labels, start);
-    attentionMask.fill(1, start, start + example.ids.length);
-    supervised += supervisedTokens(example.labels);
-    tokens += example.ids.length;
+  const size = batchSize * length;
+  const inputIds = new Int32Array(size).fill(padId);
+  const labels = new Int32Array(size).fill(ignoreLabel);
+  const attentionMask = new Int32Array(size);
+  const segments = rows.some(isPacked) ? new Int32Array(2 * size) : undefined;
+  for (const [row, packed] of examples.entries()) {
+    let end = 0;
+    for (const { ids, labels: own } of packed) {
+      const begin = end;
+      end += ids.length;
+      inputIds.set(ids, row * length + begin);
+      labels.set(own, row * length + begin);
+      // What came before is another example, which must not learn to go on with this one.
+      if (begin > 0) labels[row * length + begin] = ignoreLabel;
+      for (let i = begin; i < end; i++) segments?.set([begin, end], 2 * (row * length + i));
+    }
+    attentionMask.fill(1, row * length, row * length + end);
+    segments?.fill(end, 2 * (row * length + end), 2 * (row + 1) * length);
   }
-  return { inputIds, labels, attentionMask, batchSize, length, supervisedTokens: supervised, tokens };
+  const all = examples.flat();
+  return {
+    inputIds,
+    labels,
+    attentionMask,
+    ...(segments ? { segments } : {}),
+    batchSize,
+    length,
+    supervisedTokens: all.reduce((sum, { labels }) => sum + supervisedTokens(labels), 0),
+    tokens: tokensOf(all),
+  };
 };
+
+const tokensOf = (examples: readonly Example[]): number =>
+  examples.reduce((sum, { ids }) => sum + ids.length, 0);
 
 const paddedLength = (longest: number, { buckets, padToMultipleOf = 1 }: CollateOptions): number => {
   const fitting = (buckets ?? []).filter((bucket) => bucket >= longest);

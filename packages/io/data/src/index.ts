@@ -8,7 +8,7 @@ export {
   type RenderOptions,
 } from './chat-template.ts';
 export { chunkText } from './chunk-text.ts';
-export { type Batch, type CollateOptions, collate } from './collate.ts';
+export { type Batch, type CollateOptions, collate, type Row } from './collate.ts';
 export { type DataCursor, DataLoader, type DataLoaderOptions } from './data-loader.ts';
 export { type EncodedSegments, encodeSegments, type Segment } from './encode-segments.ts';
 export {
@@ -21,6 +21,7 @@ export {
 export { type Example, ignoreLabel, supervisedTokens } from './example.ts';
 export { joinDocuments } from './join-documents.ts';
 export { type JsonlOptions, type JsonRow, readJsonl, readPlainText } from './jsonl.ts';
+export { type PackOptions, type PackStatistics, pack } from './pack.ts';
 export { permutation } from './permutation.ts';
 export {
   checkRecords,
