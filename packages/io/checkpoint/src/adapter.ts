@@ -1,3 +1,4 @@
+import type { Dtype } from './dtypes.ts';
 import { FileMissingError, JsonFileError, PickleRefusedError } from './errors.ts';
 import type { Folder } from './folder.ts';
 import { type JsonObject, readJsonObject } from './json-file.ts';
@@ -14,7 +15,7 @@ export interface Adapter {
   /** adapter_config.json, with at least `peft_type`. */
   readonly config: JsonObject & { readonly peft_type: string };
   /** adapter_model.safetensors */
-  readonly tensors: Weights;
+  readonly tensors: Weights<Dtype>;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Dtype } from './dtypes.ts';
 import {
   FileMissingError,
   JsonFileError,
@@ -7,9 +8,8 @@ import {
 } from './errors.ts';
 import { checkName, type Folder } from './folder.ts';
 import { type JsonObject, readJsonObject } from './json-file.ts';
-import type { TensorEntry } from './safetensors-header.ts';
 import { openSafetensors } from './safetensors-reader.ts';
-import { entryOf, type Weights } from './weights.ts';
+import { entryOf, type TensorEntry, type Weights } from './weights.ts';
 
 /** A model as Hugging Face `transformers` saves it. */
 export interface ModelFolder {
@@ -19,7 +19,7 @@ export interface ModelFolder {
   /** generation_config.json; undefined where there is none. */
   readonly generationConfig: JsonObject | undefined;
   /** model.safetensors, or the shards of model.safetensors.index.json as one. */
-  readonly weights: Weights;
+  readonly weights: Weights<Dtype>;
 }
 
 /** What `transformers` saves of a tokenizer; each is undefined where its file is missing. */
@@ -54,7 +54,7 @@ export async function openModelFolder(folder: Folder): Promise<ModelFolder> {
  * The weights of a model folder: one file, or the shards that an index names.
  * @param base `model` for `model.safetensors` and `model.safetensors.index.json`
  */
-export async function openWeights(folder: Folder, base = 'model'): Promise<Weights> {
+export async function openWeights(folder: Folder, base = 'model'): Promise<Weights<Dtype>> {
   const single = `${base}.safetensors`;
   const index = `${base}.safetensors.index.json`;
   if (await folder.has(single)) return openSafetensors(await folder.open(single));
@@ -96,7 +96,7 @@ async function optionalJson(folder: Folder, name: string, maxBytes: number): Pro
   return (await folder.has(name)) ? readJsonObject(folder, name, maxBytes) : undefined;
 }
 
-async function openShards(folder: Folder, index: string): Promise<Weights> {
+async function openShards(folder: Folder, index: string): Promise<Weights<Dtype>> {
   const file = `${folder.location}/${index}`;
   const shardOf = weightMap(file, (await readJsonObject(folder, index, INDEX_BYTES)).weight_map);
   const names = [...new Set(shardOf.values())].sort();
@@ -107,10 +107,10 @@ async function openShards(folder: Folder, index: string): Promise<Weights> {
   }
   if (missing.length > 0) throw new ShardMissingError(file, missing);
 
-  const shards = new Map<string, Weights>();
+  const shards = new Map<string, Weights<Dtype>>();
   for (const name of names) shards.set(name, await openSafetensors(await folder.open(name)));
 
-  const tensors = new Map<string, TensorEntry>();
+  const tensors = new Map<string, TensorEntry<Dtype>>();
   const absent: string[] = [];
   for (const [tensor, shard] of shardOf) {
     const entry = shards.get(shard)!.tensors.get(tensor);
@@ -125,7 +125,7 @@ async function openShards(folder: Folder, index: string): Promise<Weights> {
       `The index places them in ${where}: download the index and the shards of the same revision`,
     );
   }
-  const shardWith = (tensor: string): Weights => {
+  const shardWith = (tensor: string): Weights<Dtype> => {
     entryOf({ name: file, tensors }, tensor);
     return shards.get(shardOf.get(tensor)!)!;
   };

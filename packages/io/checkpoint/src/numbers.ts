@@ -5,8 +5,10 @@
  */
 import { narrowToHalves, widenHalves } from '@graftjs/tensor';
 import type { Dtype } from './dtypes.ts';
+import { dequantize } from './gguf/dequantize.ts';
+import type { BlockDtype } from './gguf/ggml-types.ts';
 
-/** The dtypes that `toFloat32` reads. */
+/** The dtypes of safetensors that `toFloat32` reads. */
 export const NUMERIC_DTYPES: readonly Dtype[] = [
   'F32',
   'F16',
@@ -26,11 +28,11 @@ export const NUMERIC_DTYPES: readonly Dtype[] = [
 ];
 
 /**
- * The numbers in `bytes` as float32; undefined for a dtype outside `NUMERIC_DTYPES`. F32, F16, BF16, F8,
- * 8- and 16-bit integers and BOOL are exact; wider ones round to the nearest float32. F32 shares the
- * memory of `bytes` where that is aligned.
+ * The numbers in `bytes` as float32; undefined for a dtype outside `NUMERIC_DTYPES` and the blocks that
+ * `dequantize` reads. F32, F16, BF16, F8, 8- and 16-bit integers and BOOL are exact; wider ones and blocks round
+ * to the nearest float32. F32 shares the memory of `bytes` where that is aligned.
  */
-export function toFloat32(dtype: Dtype, bytes: Uint8Array): Float32Array | undefined {
+export function toFloat32(dtype: Dtype | BlockDtype, bytes: Uint8Array): Float32Array | undefined {
   switch (dtype) {
     case 'F32':
       return new Float32Array(...aligned(bytes, 4));
@@ -69,8 +71,16 @@ export function toFloat32(dtype: Dtype, bytes: Uint8Array): Float32Array | undef
       return fromBigInts(new BigInt64Array(...aligned(bytes, 8)));
     case 'U64':
       return fromBigInts(new BigUint64Array(...aligned(bytes, 8)));
-    default:
+    case 'F4':
+    case 'F6_E2M3':
+    case 'F6_E3M2':
+    case 'F8_E8M0':
+    case 'F8_E4M3FNUZ':
+    case 'F8_E5M2FNUZ':
+    case 'C64':
       return undefined;
+    default:
+      return dequantize(dtype, bytes);
   }
 }
 

@@ -9,6 +9,7 @@
 import { DTYPES, type Dtype, dtypeBits, isDtype } from './dtypes.ts';
 import { quoted, SafetensorsError, type SafetensorsProblem } from './errors.ts';
 import { JsonSyntaxError, NonInteger, parseStrictJson, type StrictJson } from './json.ts';
+import type { TensorEntry } from './weights.ts';
 
 /** The longest header that the format allows, in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -16,21 +17,11 @@ export const MAX_HEADER_BYTES = 100_000_000;
 /** Bytes before the header: its length as u64. */
 export const LENGTH_BYTES = 8;
 
-/** Where a tensor is in its file and how to read it. */
-export interface TensorEntry {
-  readonly dtype: Dtype;
-  /** `[]` is a scalar; a dimension may be 0. */
-  readonly shape: readonly number[];
-  /** From the start of the file. */
-  readonly byteOffset: number;
-  readonly byteLength: number;
-}
-
 export interface SafetensorsHeader {
   /** `__metadata__`, empty where there is none. */
   readonly metadata: ReadonlyMap<string, string>;
   /** In the order of their offsets. */
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly tensors: ReadonlyMap<string, TensorEntry<Dtype>>;
 }
 
 /** The header's length from the first 8 bytes. @throws SafetensorsError before anything is allocated */
@@ -75,7 +66,7 @@ export function parseHeader(file: string, header: Uint8Array, fileSize: number):
   ranges.sort((a, b) => a.begin - b.begin || a.end - b.end);
   const dataStart = LENGTH_BYTES + header.byteLength;
   checkCover(file, ranges, fileSize - dataStart);
-  const tensors = new Map<string, TensorEntry>();
+  const tensors = new Map<string, TensorEntry<Dtype>>();
   for (const { name, dtype, shape, begin, end } of ranges) {
     tensors.set(name, { dtype, shape, byteOffset: dataStart + begin, byteLength: end - begin });
   }

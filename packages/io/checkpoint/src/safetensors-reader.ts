@@ -1,3 +1,4 @@
+import type { Dtype } from './dtypes.ts';
 import { SafetensorsError, UnsupportedDtypeError } from './errors.ts';
 import { type FileSource, memoryFile } from './folder.ts';
 import { recognise } from './foreign-file.ts';
@@ -10,10 +11,10 @@ import { checkTensorRange, entryOf, type Weights } from './weights.ts';
  * @throws SafetensorsError (which rule is broken and by which tensor), GitLfsPointerError,
  *   PickleRefusedError, FileReadError
  */
-export async function openSafetensors(source: FileSource | Uint8Array): Promise<Weights> {
+export async function openSafetensors(source: FileSource | Uint8Array): Promise<Weights<Dtype>> {
   const file = source instanceof Uint8Array ? memoryFile('memory', source) : source;
   const header = await readHeader(file);
-  const weights: Weights = {
+  const weights: Weights<Dtype> = {
     name: file.name,
     metadata: header.metadata,
     tensors: header.tensors,
@@ -37,6 +38,8 @@ export async function openSafetensors(source: FileSource | Uint8Array): Promise<
 
 async function readHeader(file: FileSource): Promise<SafetensorsHeader> {
   const size = await file.size();
+  const refuse = (what: string, hint: string): SafetensorsError =>
+    new SafetensorsError(file.name, 'header-start', `this is ${what}, not safetensors`, [], hint);
   try {
     const first = await file.read(0, Math.min(size, LENGTH_BYTES));
     const length = headerLength(file.name, first, size);
@@ -44,7 +47,7 @@ async function readHeader(file: FileSource): Promise<SafetensorsHeader> {
   } catch (error) {
     // Only a file that fails as safetensors is looked at as something else: any first bytes are a valid length.
     const earlyFailure = error instanceof SafetensorsError && EARLY.has(error.problem);
-    throw (earlyFailure ? await recognise(file) : undefined) ?? error;
+    throw (earlyFailure ? await recognise(file, refuse) : undefined) ?? error;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Dtype } from './dtypes.ts';
 import {
   CheckpointError,
   quoted,
@@ -5,7 +6,17 @@ import {
   ShapeMismatchError,
   TensorMissingError,
 } from './errors.ts';
-import type { TensorEntry } from './safetensors-header.ts';
+import type { BlockDtype } from './gguf/ggml-types.ts';
+
+/** Where a tensor is in its file and how to read it. `D`: dtypes of safetensors, or of GGUF, which shares its plain ones. */
+export interface TensorEntry<D extends Dtype | BlockDtype = Dtype | BlockDtype> {
+  readonly dtype: D;
+  /** `[]` is a scalar; a dimension may be 0. */
+  readonly shape: readonly number[];
+  /** From the start of the file. */
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
 
 /** Part of a tensor's bytes. */
 export interface ByteRange {
@@ -15,17 +26,17 @@ export interface ByteRange {
 }
 
 /** Named tensors in one file or many, read one at a time. */
-export interface Weights {
+export interface Weights<D extends Dtype | BlockDtype = Dtype | BlockDtype> {
   /** Where they are, for messages. */
   readonly name: string;
-  /** `__metadata__` of the file (of the first file where there are several). */
+  /** `__metadata__` of the file (of the first file where there are several); of GGUF, the values that are texts. */
   readonly metadata: ReadonlyMap<string, string>;
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly tensors: ReadonlyMap<string, TensorEntry<D>>;
   /** The bytes of a tensor, or of a range of it, as they are in the file. @throws TensorMissingError */
   read(name: string, range?: ByteRange): Promise<Uint8Array>;
   /**
-   * The numbers of a tensor as float32: exact for F32, F16, BF16, F8, small integers and BOOL; F64 and
-   * wide integers are rounded to nearest. @throws TensorMissingError, UnsupportedDtypeError
+   * The numbers of a tensor as float32: exact for F32, F16, BF16, F8, small integers and BOOL; F64, wide
+   * integers and quantized blocks are rounded to nearest. @throws TensorMissingError, UnsupportedDtypeError
    */
   readFloat32(name: string): Promise<Float32Array>;
 }
@@ -58,7 +69,10 @@ export function checkShapes(
 }
 
 /** @throws TensorMissingError that names what is near */
-export function entryOf(weights: Pick<Weights, 'name' | 'tensors'>, name: string): TensorEntry {
+export function entryOf<D extends Dtype | BlockDtype>(
+  weights: Pick<Weights<D>, 'name' | 'tensors'>,
+  name: string,
+): TensorEntry<D> {
   const entry = weights.tensors.get(name);
   if (entry) return entry;
   const some = [...weights.tensors.keys()].slice(0, 3).map(quoted).join(', ');

@@ -1,0 +1,240 @@
+"""Fixtures for GGUF files: made, and read for comparison, by the Python package gguf and by transformers.
+
+    python tools/oracle/gguf_fixtures.py
+
+Writes
+  packages/io/checkpoint/test/fixtures/gguf/types.gguf          every dtype that is dequantized, every type of value
+  packages/io/checkpoint/test/fixtures/gguf/types.safetensors   the same tensors as gguf dequantizes them, F32
+  packages/io/checkpoint/test/fixtures/gguf/types.json          the metadata as gguf reads them
+  packages/model/models/test/fixtures/*.gguf                    models of fixtures/ in llama.cpp's names and layout
+
+The models are read back with transformers' own GGUF loader, whose logits must equal those of the folder.
+"""
+
+import json
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType as T
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent / "fixtures"
+CHECKPOINT = ROOT / "packages/io/checkpoint/test/fixtures/gguf"
+MODELS = ROOT / "packages/model/models/test/fixtures"
+
+# Where a block of each K-quant holds half-precision scales; gguf does not quantize these, so their blocks are random.
+SCALES_AT = {T.Q2_K: (80, 82), T.Q3_K: (108,), T.Q4_K: (0, 2), T.Q5_K: (0, 2), T.Q6_K: (208,)}
+QUANTIZED = [T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0]
+
+
+def random_blocks(random, dtype, rows, blocks_a_row):
+    """Random bytes with scales of many magnitudes and both signs, of which one is subnormal and one zero."""
+    _, size = gguf.GGML_QUANT_SIZES[dtype]
+    data = random.integers(0, 256, (rows * blocks_a_row, size), dtype=np.uint8)
+    for at in SCALES_AT[dtype]:
+        scales = (random.normal(size=len(data)) * 2.0 ** random.integers(-12, 3, len(data))).astype(np.float16)
+        scales[:2] = [6e-7, 0]
+        data[:, at : at + 2] = scales.view(np.uint8).reshape(-1, 2)
+    return data.reshape(rows, -1)
+
+
+def make_types():
+    random = np.random.default_rng(5)
+    CHECKPOINT.mkdir(parents=True, exist_ok=True)
+    path = CHECKPOINT / "types.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_custom_alignment(64)
+    writer.add_uint8("value.u8", 200)
+    writer.add_int8("value.i8", -100)
+    writer.add_uint16("value.u16", 60000)
+    writer.add_int16("value.i16", -30000)
+    writer.add_uint32("value.u32", 4000000000)
+    writer.add_int32("value.i32", -2000000000)
+    writer.add_uint64("value.u64", 2**53 - 1)
+    writer.add_int64("value.i64", -(2**53) + 1)
+    writer.add_uint64("value.u64.wide", 2**64 - 1)
+    writer.add_float32("value.f32", 0.1)
+    writer.add_float64("value.f64", 0.1)
+    writer.add_bool("value.true", True)
+    writer.add_bool("value.false", False)
+    writer.add_string("value.text", "tabs\t and \U0001f600 and ä")
+    writer.add_string("value.nothing", "")
+    writer.add_string("constructor", "a plain key")
+    writer.add_array("array.texts", ["a", "", "Ġthe", "\u2581x"])
+    writer.add_array("array.i32", [1, -2, 3])
+    writer.add_array("array.f32", [0.5, -0.25])
+    writer.add_array("array.flags", [True, False, True])
+    writer.add_array("array.nested", [[1, 2], [3]])
+
+    expected = {}
+
+    def add(name, data, dtype, values):
+        writer.add_tensor(name, data, raw_dtype=dtype)
+        expected[name] = np.ascontiguousarray(values, dtype=np.float32)
+
+    def weights(*shape):
+        values = random.normal(size=shape) * 2.0 ** random.integers(-6, 2, (*shape[:-1], 1))
+        return values.astype(np.float32)
+
+    plain = weights(3, 5)
+    add("f32", plain, T.F32, plain)
+    half = weights(2, 3, 7).astype(np.float16)
+    half.flat[:3] = [6e-8, -6.1e-5, 65504]
+    add("f16", half, T.F16, half.astype(np.float32))
+    brain = gguf.quantize(weights(2, 7), T.BF16)
+    add("bf16", brain, T.BF16, gguf.dequantize(brain, T.BF16))
+    scalar = weights(1)
+    add("one", scalar, T.F32, scalar)
+    for dtype in QUANTIZED:
+        values = weights(3, 64)
+        values[0, :32] = 0
+        blocks = gguf.quantize(values, dtype)
+        add(dtype.name.lower(), blocks, dtype, gguf.dequantize(blocks, dtype))
+    for dtype in SCALES_AT:
+        blocks = random_blocks(random, dtype, 3, 2)
+        add(dtype.name.lower(), blocks, dtype, gguf.dequantize(blocks, dtype))
+    writer.add_tensor("iq4_nl", np.zeros((1, 18), np.uint8), raw_dtype=T.IQ4_NL)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+    save_file(expected, CHECKPOINT / "types.safetensors")
+    reader = gguf.GGUFReader(path)
+    metadata = {key: field.contents() for key, field in reader.fields.items() if not key.startswith("GGUF.")}
+    tensors = {
+        tensor.name: {
+            "dtype": tensor.tensor_type.name,
+            "shape": [int(size) for size in reversed(tensor.shape)],
+            "byteOffset": int(tensor.data_offset),
+            "byteLength": int(tensor.n_bytes),
+        }
+        for tensor in reader.tensors
+    }
+    text = json.dumps({"metadata": metadata, "tensors": tensors}, indent=1)
+    (CHECKPOINT / "types.json").write_text(text + "\n")
+
+
+def interleaved(weight, heads):
+    """llama.cpp's order of the rows of q and k for the architecture llama: the halves of each head alternate."""
+    return weight.reshape(heads, 2, -1, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+NAMES = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def gguf_name(name):
+    stem, kind = name.rsplit(".", 1)
+    if stem in NAMES:
+        return f"{NAMES[stem]}.{kind}"
+    _, _, layer, rest = stem.split(".", 3)
+    return f"blk.{layer}.{NAMES[rest]}.{kind}"
+
+
+def rope_factors(config):
+    """What llama.cpp's conversion writes for the scaling of Llama 3: by how much each frequency is divided."""
+    rope = config["rope_scaling"]
+    size = config["head_dim"]
+    frequencies = 1.0 / config["rope_theta"] ** (np.arange(0, size, 2, dtype=np.float64) / size)
+    old = rope["original_max_position_embeddings"]
+    factors = []
+    for wave in 2 * np.pi / frequencies:
+        if wave < old / rope["high_freq_factor"]:
+            factors.append(1.0)
+        elif wave > old / rope["low_freq_factor"]:
+            factors.append(rope["factor"])
+        else:
+            smooth = (old / wave - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
+            factors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
+    return np.array(factors, dtype=np.float32)
+
+
+def make_model(folder):
+    base = HERE / folder
+    config = json.loads((base / "config.transformers4.json").read_text())
+    weights = load_file(base / "model.safetensors")
+    arch = "qwen2" if config["model_type"] == "qwen2" else "llama"
+    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    head_dim = config.get("head_dim") or config["hidden_size"] // heads
+    path = MODELS / f"{folder}.gguf"
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_vocab_size(config["vocab_size"])
+    if arch == "llama":
+        writer.add_rope_dimension_count(head_dim)
+    if config.get("head_dim"):
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    scaling = config.get("rope_scaling") or {}
+    if scaling.get("rope_type") == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(scaling["factor"])
+    if scaling.get("rope_type") == "llama3":
+        writer.add_tensor("rope_freqs.weight", rope_factors({**config, "head_dim": head_dim}))
+    # The end token makes the fixture complete; there are no texts.
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    for name, weight in weights.items():
+        if arch == "llama" and ".q_proj." in name:
+            weight = interleaved(weight, heads)
+        if arch == "llama" and ".k_proj." in name:
+            weight = interleaved(weight, kv_heads)
+        writer.add_tensor(gguf_name(name), np.ascontiguousarray(weight))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def verify(folder, path):
+    """The same logits by transformers' loader; it does not know frequency factors and linear scaling of GGUF."""
+    expected = load_file(HERE / folder / "expected.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32, attn_implementation="eager"
+    )
+    with torch.no_grad():
+        mask = torch.from_numpy(expected["attention_mask"].astype(np.int64))
+        ids = torch.from_numpy(expected["input_ids"].astype(np.int64))
+        logits = model(input_ids=ids, attention_mask=mask).logits.numpy()
+    kept = expected["attention_mask"] == 1
+    largest = np.abs(logits - expected["logits"])[kept].max()
+    assert largest < 1e-4, f"{folder}: logits differ by {largest}"
+    print(f"{folder}: transformers reads the same model, largest difference of a logit {largest:.1e}")
+
+
+def main():
+    make_types()
+    MODELS.mkdir(parents=True, exist_ok=True)
+    for folder in ["llama-gqa-tied", "llama-gqa-untied", "qwen2"]:
+        verify(folder, make_model(folder))
+    for folder in ["llama3-rope", "llama-headdim"]:
+        make_model(folder)
+
+
+if __name__ == "__main__":
+    main()
