@@ -2,6 +2,7 @@ import { byteSize, type KernelTraits } from '@graftjs/tensor';
 import { Bindings, canVectorize, declareBindings, Emitter } from './emit.ts';
 import { type Expression, formsOf, substituteDigits } from './expression.ts';
 import { expressionOf, type PlacedExpression } from './fusion.ts';
+import { isHalf, storeHalves } from './half.ts';
 import { type Atom, addForms, atomForm, coefficient, type Form, scaleForm } from './index-form.ts';
 import { elements, type IrValue } from './ir.ts';
 import type { Step } from './step.ts';
@@ -97,31 +98,25 @@ export function elementKernel(
   bindings.declare(value, width === 4);
   // an output that is also loaded as scalars is one scalar binding: then store lane by lane
   const emitter = new Emitter({ bindings, width, ...(vectorDigit ? { vectorDigit } : {}) });
-  const result = emitter.value(expression);
-  const out = bindings.name(value);
-  const stored =
-    value.dtype === 'bool'
-      ? `select(${typeName('u32', width)}(), ${typeName('u32', width)}(1), ${result})`
-      : result;
-  const store =
-    width === 1
-      ? [`${out}[position] = ${stored};`]
-      : bindings.isVector(value)
-        ? [`${out}[position] = ${stored};`]
-        : ['x', 'y', 'z', 'w'].map((lane, i) => `${out}[position * 4u + ${i}u] = (${stored}).${lane};`);
-  const total = elements(value.shape) / width;
+  const result = emitter.value(unrounded(expression));
+  if (isHalf(value.dtype)) emitter.helpers.add(value.dtype);
+  // 16-bit elements that cannot be computed four at a time are computed and stored in pairs: a word has two
+  const inPairs = isHalf(value.dtype) && width === 1;
+  const statements = [
+    ...(width === 4 ? digitStatementsVector(digits) : digitStatements(digits, 'position')),
+    ...emitter.lines,
+  ];
+  const total = Math.ceil(elements(value.shape) / (inPairs ? 2 : width));
   const size = total >= 16384 ? Math.min(256, traits.maxInvocations) : 64;
-  const first = width === 4 ? digitStatementsVector(digits) : digitStatements(digits, 'position');
   const wgsl = [
     helperText(emitter.helpers),
     bindings.text(),
     `@group(0) @binding(${bindings.count}) var<uniform> size: vec4<u32>;`,
+    ...(inPairs ? ['fn element(position: u32) -> f32 {', ...statements, `return ${result};`, '}'] : []),
     entryText(size),
     positionText(size),
     'if (position >= size.x) { return; }',
-    ...first,
-    ...emitter.lines,
-    ...store,
+    ...(inPairs ? storePair(value, bindings) : [...statements, ...storeText(value, bindings, width, result)]),
     '}',
   ].join('\n');
   return {
@@ -136,6 +131,44 @@ export function elementKernel(
     flops: 0,
     bytes: elements(value.shape) * byteSize(value.dtype),
   };
+}
+
+/** Rounding to what memory holds is what a store does. */
+const unrounded = (expression: Expression): Expression =>
+  expression.kind === 'operation' &&
+  expression.name === 'cast' &&
+  isHalf(expression.dtype) &&
+  expression.inputs[0]!.dtype === 'f32'
+    ? expression.inputs[0]!
+    : expression;
+
+function storeText(value: IrValue, bindings: Bindings, width: 1 | 4, result: string): string[] {
+  const out = bindings.name(value);
+  if (isHalf(value.dtype)) {
+    const words = storeHalves(value.dtype, result);
+    return bindings.isVector(value)
+      ? [`${out}[position] = ${words};`]
+      : [
+          `let words = ${words};`,
+          `${out}[position * 2u] = words.x;`,
+          `${out}[position * 2u + 1u] = words.y;`,
+        ];
+  }
+  const stored =
+    value.dtype === 'bool'
+      ? `select(${typeName('u32', width)}(), ${typeName('u32', width)}(1), ${result})`
+      : result;
+  return width === 1 || bindings.isVector(value)
+    ? [`${out}[position] = ${stored};`]
+    : ['x', 'y', 'z', 'w'].map((lane, i) => `${out}[position * 4u + ${i}u] = (${stored}).${lane};`);
+}
+
+/** The second of the last pair may lie past the end: its place is padding, and the first is computed again for it. */
+function storePair(value: IrValue, bindings: Bindings): string[] {
+  const last = elements(value.shape) - 1;
+  const pair = 'vec4<f32>(element(position * 2u), element(min(position * 2u + 1u, LAST)), 0.0, 0.0)';
+  const words = storeHalves(value.dtype as 'f16' | 'bf16', pair.replace('LAST', `${last}u`));
+  return [`${bindings.name(value)}[position] = ${words}.x;`];
 }
 
 function digitStatementsVector(digits: readonly Atom[]): string[] {

@@ -1,4 +1,6 @@
+import type { DType } from '@graftjs/tensor';
 import { type Expression, formsOf, memoryOfKey, walk } from './expression.ts';
+import { halfStorage, isHalf, loadHalf, loadHalves, roundToHalf } from './half.ts';
 import { type Atom, coefficient, dependsOn, type Form, formKey, maxOfForm } from './index-form.ts';
 import type { IrValue } from './ir.ts';
 import {
@@ -49,12 +51,16 @@ export class Bindings {
   text(): string {
     return this.#entries
       .map(({ value, vector }, i) => {
-        const type = typeName(storageType(value.dtype), vector ? 4 : 1);
+        const type = bindingType(value.dtype, vector ? 4 : 1);
         return `@group(0) @binding(${this.#first + i}) var<storage, read_write> b${this.#first + i}: array<${type}>;\n`;
       })
       .join('');
   }
 }
+
+/** The element type of a binding that is accessed one value or four values at a time. */
+export const bindingType = (dtype: DType, width: 1 | 4): string =>
+  isHalf(dtype) ? halfStorage(width) : typeName(storageType(dtype), width);
 
 /** Whether four consecutive values of `digit` can be computed as one vector in this expression. */
 export function canVectorize(root: Expression, digit: Atom): boolean {
@@ -222,12 +228,16 @@ export class Emitter {
     const names = e.inputs.map((input) => this.#names.get(input)!);
     const { width } = this.#options;
     const operandType = typeName(scalarType(e.inputs[0]!.dtype), width);
+    if (e.name === 'narrow') return names[0]!;
     if (e.name === 'where') return `select(${names[2]}, ${names[1]}, ${names[0]})`;
     if (e.name === 'cast') {
+      const from = e.inputs[0]!.dtype;
       const to = typeName(scalarType(e.dtype), width);
       if (e.dtype === 'bool') return `(${names[0]} != ${operandType}())`;
-      if (e.inputs[0]!.dtype === 'bool') return `select(${to}(), ${to}(1), ${names[0]})`;
-      return `${to}(${names[0]})`;
+      const number = from === 'bool' ? `select(${to}(), ${to}(1), ${names[0]})` : `${to}(${names[0]})`;
+      if (!isHalf(e.dtype) || from === e.dtype) return number;
+      this.helpers.add(e.dtype);
+      return roundToHalf(e.dtype, number, width);
     }
     const helper = helperOf[e.name];
     if (helper) this.helpers.add(`${helper}${width}`);
@@ -241,20 +251,28 @@ export class Emitter {
   #load(value: IrValue, at: Form, base: string, dtype: Expression['dtype']): string {
     const { bindings, width, vectorDigit } = this.#options;
     const name = bindings.name(value);
-    const truth = (text: string, w: number): string =>
-      dtype === 'bool' ? `(${text} != ${typeName('u32', w)}())` : text;
-    const position = (index: string): string => (base ? `${base} + ${index}` : index);
+    const vector = bindings.isVector(value);
     const index = this.index(at);
-    if (width === 1) {
-      if (!bindings.isVector(value)) return truth(`${name}[${position(index)}]`, 1);
-      const p = position(index);
-      return truth(`${name}[(${p}) / 4u][(${p}) % 4u]`, 1);
-    }
+    const position = base ? `${base} + ${index}` : index;
+    if (isHalf(dtype)) this.helpers.add(dtype);
+    /** One element. */
+    const single = (p: string): string => {
+      if (isHalf(dtype))
+        return vector
+          ? `${loadHalves(dtype, `${name}[(${p}) / 4u]`)}[(${p}) % 4u]`
+          : loadHalf(dtype, name, p);
+      const element = vector ? `${name}[(${p}) / 4u][(${p}) % 4u]` : `${name}[${p}]`;
+      return dtype === 'bool' ? `(${element} != 0u)` : element;
+    };
+    if (width === 1) return single(position);
+    const type = typeName(scalarType(dtype), 4);
     const step = vectorDigit ? coefficient(at, vectorDigit) : 0;
-    if (step === 0) return truth(`${typeName(storageType(dtype), 4)}(${name}[${position(index)}])`, 4);
-    if (bindings.isVector(value)) return truth(`${name}[(${position(index)}) / 4u]`, 4);
-    const lanes = [0, 1, 2, 3].map((lane) => `${name}[${position(index)} + ${lane * step}u]`);
-    return truth(`${typeName(storageType(dtype), 4)}(${lanes.join(', ')})`, 4);
+    if (step === 0) return `${type}(${single(position)})`;
+    if (!vector)
+      return `${type}(${[0, 1, 2, 3].map((lane) => single(`${position} + ${lane * step}u`)).join(', ')})`;
+    const four = `${name}[(${position}) / 4u]`;
+    if (isHalf(dtype)) return loadHalves(dtype, four);
+    return dtype === 'bool' ? `(${four} != vec4<u32>())` : four;
   }
 }
 

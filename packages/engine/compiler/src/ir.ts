@@ -1,6 +1,8 @@
 import {
   type Attrs,
   binaryOps,
+  castOp,
+  type DType,
   fillOp,
   isVariable,
   type Kernel,
@@ -14,6 +16,7 @@ import {
   type TensorSpec,
   type Variable,
 } from '@graftjs/tensor';
+import { isHalf } from './half.ts';
 
 /** A primitive, or a composite with a hand-written kernel, after common sub-expressions became one. */
 export interface IrNode {
@@ -104,6 +107,14 @@ const primitives = new Set([
   'shiftRight',
 ]);
 
+/** Primitives with kernels of their own: they sum in f32, and their result is narrowed where it is a 16-bit float. */
+const inF32 = new Set(['matmul', 'sum', 'max', 'scatterAdd']);
+
+const accumulatorOf = (dtype: DType): DType => (isHalf(dtype) ? 'f32' : dtype);
+
+/** What computes in f32 is to be stored as a 16-bit float: rounded where it is stored, unlike a cast. */
+const narrowOp: Op = { name: 'narrow', infer: ([x], { dtype }) => [{ ...x!, dtype: dtype as DType }] };
+
 /** Operands of one concatenation kernel. */
 const mostConcatenated = 6;
 
@@ -163,18 +174,46 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
     const { op, attrs } = node;
     const inputs = node.inputs.map(lowerOf);
     if (!op.decompose) {
-      if (op.name === 'matmul') return [scaledMatmul(op, inputs, attrs, node.outputs[0]!)];
+      if (inF32.has(op.name)) {
+        const [spec] = node.outputs as [TensorSpec];
+        const operands = op.name === 'scatterAdd' ? [widened(inputs[0]!), inputs[1]!] : inputs;
+        return [
+          narrowed(computeInF32(op, operands, attrs, { ...spec, dtype: accumulatorOf(spec.dtype) }), spec),
+        ];
+      }
       if (op.name === 'concat') return [concatTree(op, inputs, attrs, node.outputs[0]!)];
       if (!primitives.has(op.name))
         throw new UnsupportedOperationError(op.name, 'it is not a primitive and has no decomposition');
       return [simplify(op, inputs, attrs, node.outputs[0]!) ?? intern(op, inputs, attrs, node.outputs)[0]!];
     }
-    const kernel = useKernels ? op.kernel?.({ inputs, outputs: node.outputs, attrs }, traits) : undefined;
-    if (kernel) return intern(op, inputs, attrs, node.outputs, { kernel });
+    const request = {
+      inputs: inputs.map(widened),
+      outputs: node.outputs.map((spec) => ({ ...spec, dtype: accumulatorOf(spec.dtype) })),
+      attrs,
+    };
+    const kernel = useKernels ? op.kernel?.(request, traits) : undefined;
+    const inPlace = kernel?.inPlace?.some(({ input }) => isHalf(inputs[input]!.dtype));
+    if (kernel && !inPlace) {
+      const outputs = intern(op, request.inputs, attrs, request.outputs, { kernel });
+      return outputs.map((value, i) => narrowed(value, node.outputs[i]!));
+    }
     const outputs = op.decompose(node.inputs, attrs);
     lowerAll(outputs);
     return outputs.map(lowerOf);
   };
+
+  /** The value in f32, where it is a 16-bit float. */
+  const widened = (value: IrValue): IrValue =>
+    isHalf(value.dtype)
+      ? intern(castOp, [value], { dtype: 'f32' }, [{ shape: value.shape, dtype: 'f32' }])[0]!
+      : value;
+
+  /** The value as `spec` stores it. */
+  const narrowed = (value: IrValue, spec: TensorSpec): IrValue =>
+    value.dtype === spec.dtype ? value : intern(narrowOp, [value], { dtype: spec.dtype }, [spec])[0]!;
+
+  const computeInF32 = (op: Op, inputs: readonly IrValue[], attrs: Attrs, spec: TensorSpec): IrValue =>
+    op.name === 'matmul' ? scaledMatmul(op, inputs, attrs, spec) : intern(op, inputs, attrs, [spec])[0]!;
 
   /** A constant factor under an operand's movement operations, and the operand without it. */
   const unscaled = (value: IrValue): { value: IrValue; factor: number } => {

@@ -1,5 +1,6 @@
 import { memoryOf } from './expression.ts';
 import { expressionOf } from './fusion.ts';
+import { isHalf } from './half.ts';
 import { type Atom, coefficient, type Form } from './index-form.ts';
 import { type IrNode, type IrValue, valueKey } from './ir.ts';
 import type { MatmulOperand } from './matmul/index.ts';
@@ -13,6 +14,10 @@ export interface MatmulPlacement {
 
 const strided = new Set(['reshape', 'permute', 'expand', 'slice']);
 const sources = new Set(['fill', 'iota', 'randomBits']);
+
+/** 16-bit values to f32: the product's kernel does it as it loads. */
+const widens = ({ name, inputs, outputs }: IrNode): boolean =>
+  name === 'cast' && isHalf(inputs[0]!.dtype) && outputs[0]!.dtype === 'f32';
 
 interface View {
   readonly memory: IrValue;
@@ -66,7 +71,8 @@ function join(a: IrValue, x: View, y: View): MatmulPlacement | undefined {
     if (rowStride === undefined || colStride === undefined) return undefined;
     const [first, second] = strides[k];
     const batch: [number, number] = extents.length === 2 ? [first!, second!] : [0, first ?? 0];
-    return { offset: v.form.constant, batch, rowStride, colStride };
+    const dtype = v.memory.dtype as MatmulOperand['dtype'];
+    return { dtype, offset: v.form.constant, batch, rowStride, colStride };
   };
   const operands = [operand(x, 0), operand(y, 1)];
   if (!operands[0] || !operands[1]) return undefined;
@@ -90,7 +96,7 @@ function strideOf(view: View, axis: number): number | undefined {
 /** The operand as a strided window on the memory under its movement operations. */
 function viewOf(value: IrValue): View | undefined {
   let base = value;
-  while (strided.has(base.node.name)) base = base.node.inputs[0]!;
+  while (strided.has(base.node.name) || widens(base.node)) base = base.node.inputs[0]!;
   if (sources.has(base.node.name) || base.node.name === 'pad' || base.node.name === 'concat')
     return undefined;
   const key = valueKey(base);
@@ -103,7 +109,8 @@ function contiguous(value: IrValue): View | undefined {
 }
 
 function placed(value: IrValue, memory: IrValue, isMaterialized: (v: IrValue) => boolean): View | undefined {
-  const { expression, digits, coordinates } = expressionOf(value, isMaterialized, undefined, false);
+  const { expression: whole, digits, coordinates } = expressionOf(value, isMaterialized, undefined, false);
+  const expression = whole.kind === 'operation' && whole.name === 'cast' ? whole.inputs[0]! : whole;
   if (expression.kind !== 'load' || expression.at.terms.some(([a]) => a.opaque)) return undefined;
   const axes = coordinates.map((f) => digits.filter((d) => coefficient(f, d) !== 0));
   return { memory, form: expression.at, axes };

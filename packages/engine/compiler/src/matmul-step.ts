@@ -4,7 +4,7 @@ import { Bindings, canVectorize, declareBindings, Emitter } from './emit.ts';
 import { expressionOf } from './fusion.ts';
 import type { Atom } from './index-form.ts';
 import { elements, type IrValue } from './ir.ts';
-import { type MatmulEpilogue, matmulKernel } from './matmul/index.ts';
+import { type MatmulDType, type MatmulEpilogue, matmulKernel } from './matmul/index.ts';
 import type { MatmulPlacement } from './matmul-operands.ts';
 import type { ScratchValue, Step } from './step.ts';
 import { helperText } from './wgsl-functions.ts';
@@ -26,7 +26,10 @@ export function matmulSteps(
   const n = b.shape.at(-1)!;
   const fused = product === result ? undefined : epilogueOf(product, result, isMaterialized);
   const kernel = matmulKernel(
-    { m, n, k, batch: placement.batch, a: placement.operands[0], b: placement.operands[1] },
+    {
+      ...{ m, n, k, batch: placement.batch },
+      ...{ a: placement.operands[0], b: placement.operands[1], c: result.dtype as MatmulDType },
+    },
     traits,
     fused ? { epilogue: fused.epilogue } : {},
   );
@@ -108,9 +111,11 @@ function epilogueOf(
   const four = vectorDigit
     ? write(4, vectorDigit)
     : 'fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32> { return vec4<f32>(epilogue1(value.x, index), epilogue1(value.y, index + 1u), epilogue1(value.z, index + 2u), epilogue1(value.w, index + 3u)); }';
+  const dtypes = [...helpers].filter((h): h is MatmulDType => h === 'f16' || h === 'bf16');
+  for (const dtype of dtypes) helpers.delete(dtype);
   const declarations = bindings.text() + helperText(helpers);
   return {
-    epilogue: { declarations, extraBindings: bindings.count, functions: `${one}\n${four}` },
+    epilogue: { declarations, extraBindings: bindings.count, dtypes, functions: `${one}\n${four}` },
     values: bindings.values,
   };
 }

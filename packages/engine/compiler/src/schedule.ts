@@ -3,6 +3,7 @@ import { elementKernel } from './element-kernel.ts';
 import { costOf } from './emit.ts';
 import { memoryOf, memoryOfKey, walk } from './expression.ts';
 import { expressionOf, type Fusion, fuse, ownsMemory } from './fusion.ts';
+import { isHalf } from './half.ts';
 import { elements, type Ir, type IrNode, type IrValue, valueKey } from './ir.ts';
 import { type MatmulPlacement, placeMatmul } from './matmul-operands.ts';
 import { matmulSteps } from './matmul-step.ts';
@@ -94,7 +95,7 @@ function matchEpilogues(
   const rootKeys = new Set(ir.roots.map((v) => valueKey(memoryOf(v))));
   const found = new Map<IrValue, IrValue>();
   for (const value of fusion.roots) {
-    if (ownsMemory(value.node) || value.dtype !== 'f32') continue;
+    if (ownsMemory(value.node) || !(value.dtype === 'f32' || isHalf(value.dtype))) continue;
     const { expression } = expressionOf(value, fusion.isMaterialized);
     const { memories } = costOf(expression);
     if (memories.size - 1 > traits.maxStorageBuffers - 3) continue;
@@ -107,6 +108,8 @@ function matchEpilogues(
         readers.get(valueKey(product)) === 1 &&
         !rootKeys.has(valueKey(product)) &&
         elements(product.shape) === elements(value.shape) &&
+        // 16-bit results are stored four at a time
+        (value.dtype === 'f32' || product.shape.at(-1)! % 4 === 0) &&
         readAtOwnElement(value, product, fusion),
     );
     const latest = fitting.sort((x, y) => y.node.id - x.node.id)[0];

@@ -1,4 +1,5 @@
 import type { DType } from '@graftjs/tensor';
+import { type HalfDType, halfFunctions } from './half.ts';
 
 /** The WGSL type that computes a dtype. */
 export function scalarType(dtype: DType): 'f32' | 'i32' | 'u32' | 'bool' {
@@ -10,13 +11,13 @@ export function scalarType(dtype: DType): 'f32' | 'i32' | 'u32' | 'bool' {
       return dtype;
     case 'f16':
     case 'bf16':
-      throw new Error(`${dtype} is stored only; cast to f32 to compute`);
+      return 'f32';
     default:
       return dtype satisfies never;
   }
 }
 
-/** The WGSL type of an element in memory: bool is a 32-bit 0 or 1. */
+/** The WGSL type of a 32-bit element in memory: bool is 0 or 1. */
 export const storageType = (dtype: DType): string => (dtype === 'bool' ? 'u32' : scalarType(dtype));
 
 export const typeName = (scalar: string, width: number): string =>
@@ -85,7 +86,7 @@ export const binaryText: Readonly<Record<string, (a: string, b: string, type: st
 };
 
 /** Functions that WGSL lacks, or leaves too vague: sin and cos may be off by 2^-11 there. */
-export type Helper = 'erf' | 'sin' | 'cos' | 'philox';
+export type Helper = 'erf' | 'sin' | 'cos' | 'philox' | HalfDType;
 
 const helperName = (helper: Helper, type: string): string =>
   `graft_${helper}${type.startsWith('vec4') ? 4 : 1}`;
@@ -93,12 +94,13 @@ const helperName = (helper: Helper, type: string): string =>
 /** Operations whose text calls a helper. */
 export const helperOf: Readonly<Record<string, Helper>> = { erf: 'erf', sin: 'sin', cos: 'cos' };
 
-/** WGSL of helpers, given as `name` + width (`erf4`), each once. */
+/** WGSL of helpers, given as `name` + width (`erf4`), or by name where there is one for all widths, each once. */
 export const helperText = (helpers: ReadonlySet<string>): string =>
   [...helpers]
     .sort()
     .map((key) => {
       if (key === 'philox') return philoxFunction;
+      if (key === 'f16' || key === 'bf16') return halfFunctions(key);
       const type = key.endsWith('4') ? 'vec4<f32>' : 'f32';
       if (key.startsWith('erf')) return erfFunction(type);
       return key.startsWith('sin') ? sineFunction('sin', type, 0) : sineFunction('cos', type, 1);

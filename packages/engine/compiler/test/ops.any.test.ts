@@ -3,14 +3,17 @@ import { type OpCase, opCases } from '@graftjs/ops';
 import { evaluate } from '@graftjs/reference';
 import {
   applyOp,
+  cast,
   constant,
   gradients,
   mul,
+  narrowToHalves,
   type Op,
   sizeOf,
   sum,
   type Tensor,
   Variable,
+  widenHalves,
 } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -43,15 +46,22 @@ interface Built {
   readonly wrt: readonly Variable[];
 }
 
-function build(c: OpCase): Built {
-  const variables = c.inputs().map((i) => new Variable(i.shape, i.data, { dtype: i.dtype }));
+/** Near saturation a softmax's gradient is the difference of nearly equal numbers, which 16 bits do not hold. */
+const smaller = (value: number): number => value / 8;
+
+/** `half` stores the floating-point operands in 16 bits. */
+function build(c: OpCase, half?: 'f16' | 'bf16'): Built {
+  const variables = c.inputs().map(({ shape, data, dtype }) => {
+    if (!half || !(data instanceof Float32Array)) return new Variable(shape, data, { dtype });
+    return new Variable(shape, narrowToHalves(half, data.map(smaller)), { dtype: half });
+  });
   const values = new Map<Variable, ArrayLike<number>>(variables.map((v) => [v, v.pending!.slice()]));
   const outputs = applyOp(c.op, variables, c.attrs);
   const [first] = outputs as [Tensor];
   const weights = Float32Array.from({ length: first.size }, (_, i) => Math.sin(i * 1.7 + 0.3));
   const fixed = constant(weights, first.shape);
   values.set(fixed as Variable, weights.slice());
-  const loss = c.wrt.length ? sum(mul(first, fixed)) : first;
+  const loss = c.wrt.length ? sum(mul(cast(first, 'f32'), fixed)) : first;
   return { variables, values, outputs, loss, wrt: c.wrt.map((i) => variables[i]!) };
 }
 
@@ -88,6 +98,36 @@ describe.each(Object.keys(variants))('kernels against float64, %s', (variant) =>
     });
   });
 });
+
+/**
+ * Rounding to 11 and 8 bits, of the result and of what is stored on the way; relative to the largest entry.
+ */
+const halfBounds = { f16: 4 * 2 ** -11, bf16: 4 * 2 ** -8 } as const;
+
+describe.each(Object.entries(halfBounds) as ['f16' | 'bf16', number][])(
+  'operands of %s against float64',
+  (half, halfBound) => {
+    let runtime: Runtime;
+    beforeAll(() => {
+      runtime = new Runtime(gpu, { poison: true });
+    });
+    const tried = opCases.filter((c) => c.inputs().some(({ data }) => data instanceof Float32Array));
+    test.each(tried.map((c) => [c.name, c] as const))('%s', async (_, c) => {
+      const { outputs, values, loss, wrt } = build(c, half);
+      const tensors = [...outputs, ...(wrt.length ? gradients(loss, wrt) : [])];
+      const expected = evaluate(tensors, values);
+      const got = await runtime.evaluate(tensors);
+      tensors.forEach((t, i) => {
+        const numbers = got[i] instanceof Uint16Array ? widenHalves(half, got[i]) : got[i]!;
+        expect(numbers.length).toBe(sizeOf(t.shape));
+        expect(
+          worst(numbers, expected[i]!),
+          i < outputs.length ? `output ${i}` : `gradient ${i - outputs.length}`,
+        ).toBeLessThan(halfBound);
+      });
+    });
+  },
+);
 
 describe('gradients against central differences in float64', () => {
   test.each(opCases.filter((c) => c.wrt.length).map((c) => [c.name, c] as const))('%s', (_, c) => {

@@ -3,6 +3,7 @@ import {
   add,
   and,
   applyOp,
+  cast,
   defineOp,
   detach,
   equal,
@@ -104,26 +105,27 @@ const gradientKernel: KernelFactory = ({ inputs: [logits], attrs }, traits) => {
   return { dispatches: [dispatch] };
 };
 
-/** Outputs: the losses [n], and the log-sum-exp of each row [n] for the gradient. */
+/** Outputs, f32 whatever the logits are: the losses [n], and the log-sum-exp of each row [n] for the gradient. */
 export const crossEntropyOp: Op = defineOp({
   name: 'crossEntropy',
   infer: ([logits]) => {
-    const perRow = { shape: [logits!.shape[0]!], dtype: logits!.dtype };
+    const perRow = { shape: [logits!.shape[0]!], dtype: 'f32' } as const;
     return [perRow, perRow];
   },
-  decompose: ([logits, labels], attrs) => {
-    const greatest = detach(max(logits!, [1], { keepDims: true }));
-    const normalizer = add(
-      log(sum(exp(sub(logits!, greatest)), [1])),
-      reshape(greatest, [logits!.shape[0]!]),
-    );
-    const picked = sum(where(atLabel(logits!, labels!), logits!, 0), [1]);
-    return [where(counted(logits!, labels!, attrs), sub(normalizer, picked), 0), normalizer];
+  decompose: ([stored, labels], attrs) => {
+    const logits = cast(stored!, 'f32');
+    const greatest = detach(max(logits, [1], { keepDims: true }));
+    const normalizer = add(log(sum(exp(sub(logits, greatest)), [1])), reshape(greatest, [logits.shape[0]!]));
+    const picked = sum(where(atLabel(logits, labels!), logits, 0), [1]);
+    return [where(counted(logits, labels!, attrs), sub(normalizer, picked), 0), normalizer];
   },
   vjp: ({ inputs: [logits, labels], outputs: [, normalizer], cotangents: [dLoss, dNormalizer], attrs }) => {
     const parts: Tensor[] = [];
     if (dLoss) parts.push(applyOp(crossEntropyGradientOp, [logits!, labels!, normalizer!, dLoss], attrs)[0]!);
-    if (dNormalizer) parts.push(mul(exp(sub(logits!, column(normalizer!))), column(dNormalizer)));
+    if (dNormalizer) {
+      const p = exp(sub(cast(logits!, 'f32'), column(normalizer!)));
+      parts.push(cast(mul(p, column(dNormalizer)), logits!.dtype));
+    }
     return [parts.reduce(add), undefined];
   },
   kernel,
@@ -134,9 +136,10 @@ export const crossEntropyGradientOp: Op = defineOp({
   name: 'crossEntropyGradient',
   infer: ([logits]) => [logits!],
   decompose: ([logits, labels, normalizer, dLoss], attrs) => {
-    const p = exp(sub(logits!, column(normalizer!)));
+    const p = exp(sub(cast(logits!, 'f32'), column(normalizer!)));
     const slope = where(atLabel(logits!, labels!), sub(p, 1), p);
-    return [where(column(counted(logits!, labels!, attrs)), mul(slope, column(dLoss!)), 0)];
+    const dLogits = where(column(counted(logits!, labels!, attrs)), mul(slope, column(dLoss!)), 0);
+    return [cast(dLogits, logits!.dtype)];
   },
   kernel: gradientKernel,
 });

@@ -8,11 +8,12 @@ import {
   sizeOf,
   type Tensor,
   type Variable,
+  widenHalves,
 } from '@graftjs/tensor';
 import { philox } from './philox.ts';
 import { binaryFunctions, castValue, unaryFunctions } from './scalar-functions.ts';
 
-/** Values of variables; those that are not here use the host data they still hold. */
+/** Values of variables (of 16-bit floats also as their patterns); those that are not here use the host data they still hold. */
 export type Feeds = ReadonlyMap<Variable, ArrayLike<number>>;
 
 /** An operation that is neither a primitive known here nor one with a decomposition. */
@@ -21,8 +22,8 @@ export class UnknownOperationError extends Error {
 }
 
 /**
- * Computes tensors in float64, primitive by primitive, in plain loops (integers wrap to 32 bits; `f32` is not
- * rounded). This is what kernels and gradients are held against: slow and plain on purpose.
+ * Computes tensors in float64, primitive by primitive, in plain loops (integers wrap to 32 bits; floats are not
+ * rounded, but casts to a narrower float are). This is what kernels and gradients are held against: slow and plain on purpose.
  */
 export function evaluate(tensors: readonly Tensor[], feeds: Feeds = new Map()): Float64Array[] {
   const values = new Map<Node, Float64Array[]>();
@@ -78,9 +79,9 @@ function variableValue(variable: Variable, feeds: Feeds): Float64Array {
 }
 
 function toFloat64(data: ArrayLike<number> | HostArray, dtype: DType): Float64Array {
-  if (dtype === 'bf16' || dtype === 'f16')
-    throw new UnknownOperationError(`evaluate: a variable of ${dtype} needs its values fed as numbers`);
-  return Float64Array.from(data);
+  return Float64Array.from(
+    (dtype === 'f16' || dtype === 'bf16') && data instanceof Uint16Array ? widenHalves(dtype, data) : data,
+  );
 }
 
 /** Calls `visit` for each index of `shape` in row-major order with the offset that `strides` give. */

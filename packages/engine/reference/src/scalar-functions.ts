@@ -1,4 +1,4 @@
-import type { BinaryName, DType, UnaryName } from '@graftjs/tensor';
+import { type BinaryName, type DType, narrowToHalves, type UnaryName, widenHalves } from '@graftjs/tensor';
 
 /** Taylor series near 0, continued fraction (Lentz) of erfc beyond: full double precision. */
 export function erf(x: number): number {
@@ -68,9 +68,10 @@ export function castValue(x: number, dtype: DType): number {
     case 'bool':
       return x !== 0 ? 1 : 0;
     case 'f32':
+      return x;
     case 'f16':
     case 'bf16':
-      return x;
+      return widenHalves(dtype, narrowToHalves(dtype, Float32Array.of(x)))[0]!;
     default:
       return dtype satisfies never;
   }

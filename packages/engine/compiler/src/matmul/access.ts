@@ -1,4 +1,6 @@
-import type { MatmulOperand, MatmulProblem } from './problem.ts';
+import { halfFunctions, halfStorage, loadHalf, loadHalves } from '../half.ts';
+import type { Form } from './frame.ts';
+import type { MatmulDType, MatmulOperand, MatmulProblem } from './problem.ts';
 
 /**
  * How a kernel reads an operand. A *line* is a row of A or a column of B: what runs along the result; *inner*
@@ -51,10 +53,24 @@ export function accessOf(lines: Lines): Access {
 }
 
 /** WGSL element type of the binding. */
-export const elementType = (access: Access): string => (access === 'scalar' ? 'f32' : 'vec4<f32>');
+export const elementType = (dtype: MatmulDType, access: Access): string => {
+  const width = loadWidth(access);
+  if (dtype !== 'f32') return halfStorage(width);
+  return width === 1 ? 'f32' : 'vec4<f32>';
+};
+
+/** Functions that loads and stores of these dtypes call. */
+export const dtypeFunctions = (dtypes: readonly MatmulDType[]): string =>
+  [...new Set(dtypes)].map((dtype) => (dtype === 'f32' ? '' : halfFunctions(dtype))).join('');
+
+/** The f32, or the four, at `index`, which counts in units of the access. */
+export const loadText = (name: OperandName, dtype: MatmulDType, access: Access, index: string): string => {
+  if (dtype === 'f32') return `${name}[${index}]`;
+  return access === 'scalar' ? loadHalf(dtype, name, index) : loadHalves(dtype, `${name}[${index}]`);
+};
 
 /** Elements that one load reads; offsets and strides come in these units. */
-export const loadWidth = (access: Access): number => (access === 'scalar' ? 1 : 4);
+export const loadWidth = (access: Access): 1 | 4 => (access === 'scalar' ? 1 : 4);
 
 const extentOf = (name: OperandName): string => (name === 'a' ? 'mm.m' : 'mm.n');
 
@@ -64,7 +80,9 @@ const extentOf = (name: OperandName): string => (name === 'a' ? 'mm.m' : 'mm.n')
  * - `mmAStep(lines, k)`: the four lines' values at inner index k; not for `inner4`
  * - `mmABlock(lines, k)`: column u is the four lines' values at k + u
  */
-export function linesFunctions(name: OperandName, access: Access): string {
+export function linesFunctions(name: OperandName, form: Form): string {
+  const access = form[name];
+  const load = (index: string): string => loadText(name, form.dtypes[name], access, index);
   const N = name.toUpperCase();
   const last = `${extentOf(name)} - 1u`;
   const [line, inner] = [`mm.${name}Line`, `mm.${name}Inner`];
@@ -75,15 +93,15 @@ export function linesFunctions(name: OperandName, access: Access): string {
     return `${four}
 fn mm${N}Block(lines: vec4<u32>, k: u32) -> mat4x4<f32> {
   let i = vec4(k >> 2u) + lines;
-  return transpose(mat4x4<f32>(${name}[i.x], ${name}[i.y], ${name}[i.z], ${name}[i.w]));
+  return transpose(mat4x4<f32>(${['i.x', 'i.y', 'i.z', 'i.w'].map(load).join(', ')}));
 }`;
   const one = `fn mm${N}Lines(base: u32, line: u32) -> u32 {
   return base + (min(line, ${last}) >> 2u);
 }`;
   const [type, step] =
     access === 'line4'
-      ? ['u32', `${name}[lines + k * ${inner}]`]
-      : ['vec4<u32>', `vec4(${[...'xyzw'].map((x) => `${name}[i.${x}]`).join(', ')})`];
+      ? ['u32', load(`lines + k * ${inner}`)]
+      : ['vec4<u32>', `vec4(${['i.x', 'i.y', 'i.z', 'i.w'].map(load).join(', ')})`];
   return `${access === 'line4' ? one : four}
 fn mm${N}Step(lines: ${type}, k: u32) -> vec4<f32> {${access === 'line4' ? '' : `\n  let i = lines + vec4(k * ${inner});`}
   return ${step};

@@ -33,10 +33,12 @@ export function configExtents(config: MatmulConfig): { readonly rows: number; re
 
 /** How the configuration's kernel reads and writes this problem. */
 export function configForm(problem: MatmulProblem, config: MatmulConfig): Form {
+  const { a, b, c } = problem;
   const form: Form = {
     a: accessOf(linesOf(problem, 'a')),
     b: accessOf(linesOf(problem, 'b')),
     vectorStore: problem.n % 4 === 0,
+    dtypes: { a: a.dtype, b: b.dtype, c: config.parts === 1 ? c : 'f32' },
   };
   if (config.family === 'subgroup') return subgroupForm(form, config, config.size);
   return config.family === 'plain' ? plainForm(form) : form;

@@ -1,5 +1,6 @@
-import { type Access, elementType, type Lines, linesOf, loadWidth } from './access.ts';
-import { batchSize, type MatmulEpilogue, type MatmulProblem } from './problem.ts';
+import { halfStorage, storeHalves } from '../half.ts';
+import { type Access, dtypeFunctions, elementType, type Lines, linesOf, loadWidth } from './access.ts';
+import { batchSize, type MatmulDType, type MatmulEpilogue, type MatmulProblem } from './problem.ts';
 
 /**
  * What every family shares: bindings, uniform block, which tile of which slice a workgroup computes, and the
@@ -10,14 +11,20 @@ export interface Form {
   readonly b: Access;
   /** Results are stored four at a time (the rows' length is a multiple of 4). */
   readonly vectorStore: boolean;
+  /** How elements lie in memory. A 16-bit result needs `vectorStore`. */
+  readonly dtypes: { readonly a: MatmulDType; readonly b: MatmulDType; readonly c: MatmulDType };
 }
 
 export const formLabel = (form: Form): string =>
-  `${form.a}.${form.b}.${form.vectorStore ? 'store4' : 'store1'}`;
+  `${operandLabel(form, 'a')}.${operandLabel(form, 'b')}.${form.dtypes.c === 'f32' ? '' : form.dtypes.c}${form.vectorStore ? 'store4' : 'store1'}`;
+
+const operandLabel = (form: Form, name: 'a' | 'b'): string =>
+  `${form.dtypes[name] === 'f32' ? '' : form.dtypes[name]}${form[name]}`;
 
 const identity: MatmulEpilogue = {
   declarations: '',
   extraBindings: 0,
+  dtypes: [],
   functions: `fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32> { return value; }
 fn epilogue1(value: f32, index: u32) -> f32 { return value; }`,
 };
@@ -31,19 +38,28 @@ const PARAMS = [
 /** Declarations of bindings, uniform block and epilogue. */
 export function header(form: Form, epilogue: MatmulEpilogue = identity): string {
   return `struct MmParams { ${PARAMS.map((p) => `${p}: u32`).join(', ')} }
-@group(0) @binding(0) var<storage, read_write> a: array<${elementType(form.a)}>;
-@group(0) @binding(1) var<storage, read_write> b: array<${elementType(form.b)}>;
-@group(0) @binding(2) var<storage, read_write> c: array<${form.vectorStore ? 'vec4<f32>' : 'f32'}>;
-${epilogue.declarations}
+@group(0) @binding(0) var<storage, read_write> a: array<${elementType(form.dtypes.a, form.a)}>;
+@group(0) @binding(1) var<storage, read_write> b: array<${elementType(form.dtypes.b, form.b)}>;
+@group(0) @binding(2) var<storage, read_write> c: array<${resultType(form)}>;
+${dtypeFunctions([...Object.values(form.dtypes), ...epilogue.dtypes])}${epilogue.declarations}
 @group(0) @binding(${3 + epilogue.extraBindings}) var<uniform> mm: MmParams;
 ${epilogue.functions}
 ${storeFunction(form)}`;
 }
 
+const resultType = ({ dtypes, vectorStore }: Form): string => {
+  if (dtypes.c !== 'f32') return halfStorage(4);
+  return vectorStore ? 'vec4<f32>' : 'f32';
+};
+
+/** The text of what is stored of four results. */
+export const storedText = (dtype: MatmulDType, value: string): string =>
+  dtype === 'f32' ? value : storeHalves(dtype, value);
+
 /** `mmStore(base, row, column, value)`: four neighbours of a row, those inside the result. */
 function storeFunction(form: Form): string {
   const body = form.vectorStore
-    ? `  if (row < mm.m && column < mm.n) { c[index >> 2u] = epilogue4(value, index); }`
+    ? `  if (row < mm.m && column < mm.n) { c[index >> 2u] = ${storedText(form.dtypes.c, 'epilogue4(value, index)')}; }`
     : `  if (row >= mm.m) { return; }
   for (var i = 0u; i < min(4u, max(mm.n, column) - column); i++) {
     c[index + i] = epilogue1(value[i], index + i);

@@ -126,6 +126,44 @@ test.for([32, 64])('texts for subgroups of %i are valid', async (subgroupSize, {
   }
 });
 
+describe('16-bit operands and results', () => {
+  const shapes = [
+    [5, 65, 4],
+    [33, 12, 64],
+    [68, 20, 132],
+    [9, 33, 7],
+  ] as const;
+  test.each((['f16', 'bf16'] as const).flatMap((half) => FORMS.map((form) => [half, form] as const)))(
+    '%s, %s',
+    async (half, form) => {
+      for (const shape of shapes)
+        for (const dtypes of [
+          ['f32', half, 'f32'],
+          [half, half, shape[2] % 4 === 0 ? half : 'f32'],
+        ] as const) {
+          const made = makeCase(form, shape, { dtypes, offset: form === 'NT' ? 3 : 0 });
+          const expected = product(made);
+          const memory = upload(gpu, made);
+          // Rounded to 11 or 8 bits when it is stored.
+          const rounding = dtypes[2] === 'f32' ? 0 : half === 'f16' ? 2 ** -11 : 2 ** -8;
+          const largest = expected.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+          const tiles = form === 'NT' && shape[0] === 68;
+          for (const config of families(
+            made.problem,
+            (c) => c.family !== 'tile' || (tiles && c.rows === 32),
+          )) {
+            const kernel = matmulKernel(made.problem, gpu.traits, { config });
+            const error = worstError(await memory.run(kernel), expected);
+            expect(error, `${made.name} by ${kernel.label}`).toBeLessThanOrEqual(
+              bound(made.problem.k) + rounding * largest,
+            );
+          }
+          memory.release();
+        }
+    },
+  );
+});
+
 describe('operands in place', () => {
   const layouts: [string, string, readonly [number, number, number], CaseOptions][] = [
     ['heads between tokens', 'NT', [20, 8, 20], { batch: [2, 3], interleaved: true }],
@@ -168,6 +206,7 @@ describe('operands in place', () => {
 /** value * 0.5 + bias of the column + what is added, one element at a time or four. */
 const epilogue = (n: number): MatmulEpilogue => ({
   extraBindings: 2,
+  dtypes: [],
   declarations: `@group(0) @binding(3) var<storage, read_write> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> added: array<f32>;
 fn biasOf(index: u32) -> f32 { return bias[index % ${n}u]; }`,

@@ -24,8 +24,8 @@ ${rows.map((u) => `    ${rows.map((i) => fma(i, `l[${u}]`, `r[${u}]`)).join(' ')
     let r = mmBStep(bLines, k);
     ${rows.map((i) => fma(i, 'l', 'r')).join(' ')}`;
   return `${header(form, epilogue)}
-${linesFunctions('a', form.a)}
-${linesFunctions('b', form.b)}
+${linesFunctions('a', form)}
+${linesFunctions('b', form)}
 @compute @workgroup_size(8, 8)
 fn main(${BUILTINS}, @builtin(local_invocation_id) local: vec3<u32>) {
 ${PROLOGUE}

@@ -1,9 +1,13 @@
+export type MatmulDType = 'f32' | 'f16' | 'bf16';
+
 /**
  * An operand read in place: element (z0, z1, row, column) lies at
  * `offset + z0 * batch[0] + z1 * batch[1] + row * rowStride + column * colStride`, counted in elements.
  * A batch stride of 0 repeats the operand (grouped queries share keys and values).
  */
 export interface MatmulOperand {
+  /** How elements lie in memory; they are multiplied and summed in f32. */
+  readonly dtype: MatmulDType;
   readonly offset: number;
   readonly batch: readonly [number, number];
   readonly rowStride: number;
@@ -19,6 +23,8 @@ export interface MatmulProblem {
   readonly batch: readonly [number, number];
   readonly a: MatmulOperand;
   readonly b: MatmulOperand;
+  /** How results are stored; 16-bit ones only where n is a multiple of 4. */
+  readonly c: MatmulDType;
 }
 
 /**
@@ -29,6 +35,8 @@ export interface MatmulEpilogue {
   /** Declarations of the extra bindings, from binding 3 on, and helper functions. */
   readonly declarations: string;
   readonly extraBindings: number;
+  /** 16-bit dtypes that it loads: the kernel declares their functions. */
+  readonly dtypes: readonly MatmulDType[];
   /**
    * `fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32>` and `fn epilogue1(value: f32, index: u32) -> f32`.
    * `index` counts elements of the result; that of `epilogue4` is a multiple of 4 and the four lie in one row.

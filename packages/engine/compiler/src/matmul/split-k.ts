@@ -1,3 +1,6 @@
+import { halfStorage } from '../half.ts';
+import { dtypeFunctions } from './access.ts';
+import { storedText } from './frame.ts';
 import type { MatmulDispatch, MatmulEpilogue, MatmulProblem } from './problem.ts';
 import { batchSize } from './problem.ts';
 
@@ -13,6 +16,7 @@ export function reduceDispatch(
 ): MatmulDispatch {
   const width = problem.n % 4 === 0 ? 4 : 1;
   const type = width === 4 ? 'vec4<f32>' : 'f32';
+  const stored = problem.c === 'f32' ? type : halfStorage(4);
   const results = batchSize(problem) * problem.m * problem.n;
   const groups = Math.ceil(results / width / 64);
   const y = Math.ceil(groups / limit);
@@ -21,8 +25,8 @@ export function reduceDispatch(
     label: `matmul.reduce.${width}`,
     wgsl: `struct MmParams { count: u32, parts: u32 }
 @group(0) @binding(0) var<storage, read_write> mmParts: array<${type}>;
-@group(0) @binding(1) var<storage, read_write> c: array<${type}>;
-${epilogue ? oneBindingLower(epilogue.declarations) : ''}
+@group(0) @binding(1) var<storage, read_write> c: array<${stored}>;
+${dtypeFunctions([problem.c, ...(epilogue?.dtypes ?? [])])}${epilogue ? oneBindingLower(epilogue.declarations) : ''}
 @group(0) @binding(${2 + (epilogue?.extraBindings ?? 0)}) var<uniform> mm: MmParams;
 ${epilogue?.functions ?? ''}
 @compute @workgroup_size(64)
@@ -31,7 +35,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if (i >= mm.count) { return; }
   var sum = mmParts[i];
   for (var part = 1u; part < mm.parts; part++) { sum += mmParts[part * mm.count + i]; }
-  c[i] = ${value};
+  c[i] = ${storedText(problem.c, value)};
 }
 `,
     params: new Uint32Array([results / width, parts, 0, 0]),

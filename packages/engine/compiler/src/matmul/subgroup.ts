@@ -1,4 +1,4 @@
-import { type Access, linesFunctions, type OperandName } from './access.ts';
+import { linesFunctions, loadText, type OperandName } from './access.ts';
 import { BUILTINS, type Form, header, PROLOGUE } from './frame.ts';
 import type { MatmulEpilogue } from './problem.ts';
 
@@ -45,7 +45,7 @@ export function subgroupWgsl(
   const shared: OperandName = lanes === 'columns' ? 'a' : 'b';
   const H = held.toUpperCase();
   const step = form[held] === 'inner4' || form[shared] === 'inner4' ? 4 : 1;
-  const source = sharedLoads(shared, form[shared], across, size, step);
+  const source = sharedLoads(shared, form, across, size, step);
   const { rows, columns } = subgroupExtents(tile, size);
   const inner =
     step === 1
@@ -59,7 +59,7 @@ ${range(4)
   .join('\n')}`;
   return `enable subgroups;
 ${header(form, epilogue)}
-${linesFunctions(held, form[held])}
+${linesFunctions(held, form)}
 @compute @workgroup_size(${size})
 fn main(${BUILTINS}, @builtin(subgroup_invocation_id) lane: u32) {
 ${PROLOGUE}
@@ -80,7 +80,9 @@ ${lanes === 'columns' ? storeColumns(across) : storeRows(across)}
 }
 
 /** Loads of the broadcast operand, and the value of line r at the u-th inner position of a step. */
-function sharedLoads(name: OperandName, access: Access, across: number, size: number, step: number) {
+function sharedLoads(name: OperandName, form: Form, across: number, size: number, step: number) {
+  const access = form[name];
+  const read = (index: string): string => loadText(name, form.dtypes[name], access, index);
   const perLane = access === 'line4' ? 4 : 1;
   const groups = Math.max(1, across / (size * perLane));
   const [extent, first] = name === 'a' ? ['mm.m', 'row'] : ['mm.n', 'column'];
@@ -90,9 +92,9 @@ function sharedLoads(name: OperandName, access: Access, across: number, size: nu
       ? `(min(${first} + (${g * size}u + ${lane}) * 4u, ${extent} - 4u) >> 2u)`
       : `min(${first} + ${g * size}u + ${lane}, ${extent} - 1u) * mm.${name}Line`;
   const load = (g: number): string => {
-    if (access === 'inner4') return `${name}[s${g} + (k >> 2u)]`;
-    const single = (u: number) => `${name}[s${g} + (k + ${u}u) * mm.${name}Inner]`;
-    return step === 1 ? `${name}[s${g} + k * mm.${name}Inner]` : `vec4(${range(4).map(single).join(', ')})`;
+    if (access === 'inner4') return read(`s${g} + (k >> 2u)`);
+    const single = (u: number) => read(`s${g} + (k + ${u}u) * mm.${name}Inner`);
+    return step === 1 ? read(`s${g} + k * mm.${name}Inner`) : `vec4(${range(4).map(single).join(', ')})`;
   };
   const xyzw = (u: number) => 'xyzw'[u]!;
   return {
@@ -104,7 +106,7 @@ function sharedLoads(name: OperandName, access: Access, across: number, size: nu
         ? range(groups)
             .flatMap((g) =>
               range(4).map(
-                (u) => `    let v${g}${xyzw(u)} = ${name}[s${g} + (k + ${u}u) * mm.${name}Inner];`,
+                (u) => `    let v${g}${xyzw(u)} = ${read(`s${g} + (k + ${u}u) * mm.${name}Inner`)};`,
               ),
             )
             .join('\n')

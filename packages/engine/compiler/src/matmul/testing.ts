@@ -1,5 +1,6 @@
+import { narrowToHalves, widenHalves } from '@graftjs/tensor';
 import type { Gpu, GpuBuffer } from '@graftjs/webgpu';
-import type { MatmulDispatch, MatmulKernel, MatmulOperand, MatmulProblem } from './problem.ts';
+import type { MatmulDispatch, MatmulDType, MatmulKernel, MatmulOperand, MatmulProblem } from './problem.ts';
 
 /** What the tests share: problems with operands laid out in memory, their product in float64, and running kernels. */
 export interface Case {
@@ -23,6 +24,8 @@ export interface CaseOptions {
   readonly sharedB?: boolean;
   /** The inner batch axis lies between a matrix' rows, as heads lie in `[batch, tokens, heads, headDim]`. */
   readonly interleaved?: boolean;
+  /** How A, B and the result are stored; f32 where left out. */
+  readonly dtypes?: readonly [MatmulDType, MatmulDType, MatmulDType];
 }
 
 let state = 12345;
@@ -38,22 +41,30 @@ export function makeCase(
   options: CaseOptions = {},
 ): Case {
   const { batch = [1, 1], offset = 0, padding = 0, sharedB = false, interleaved = false } = options;
-  const place = (layout: Layout, rows: number, columns: number, shared: boolean): MatmulOperand => {
+  const [aType, bType, c] = options.dtypes ?? ['f32', 'f32', 'f32'];
+  const place = (
+    dtype: MatmulDType,
+    layout: Layout,
+    rows: number,
+    columns: number,
+    shared: boolean,
+  ): MatmulOperand => {
     const [lines, length] = layout === 'N' ? [rows, columns] : [columns, rows];
     const width = length + padding;
     const z1 = shared ? 0 : interleaved ? width : lines * width;
     const stride = interleaved && !shared ? batch[1] * width : width;
     const z0 = shared ? lines * width : batch[1] * lines * width;
     return {
+      dtype,
       offset,
       batch: [z0, z1],
       rowStride: layout === 'N' ? stride : 1,
       colStride: layout === 'N' ? 1 : stride,
     };
   };
-  const a = place(form[0] as Layout, m, k, false);
-  const b = place(form[1] as Layout, k, n, sharedB);
-  const problem: MatmulProblem = { m, n, k, batch, a, b };
+  const a = place(aType, form[0] as Layout, m, k, false);
+  const b = place(bType, form[1] as Layout, k, n, sharedB);
+  const problem: MatmulProblem = { m, n, k, batch, a, b, c };
   return {
     name: `${form} ${m}x${k}x${n}${batch[0] * batch[1] > 1 ? ` batch ${batch.join('x')}` : ''}`,
     problem,
@@ -71,7 +82,7 @@ function fill(o: MatmulOperand, rows: number, columns: number, [b0, b1]: readonl
   for (let z0 = 0; z0 < b0; z0++)
     for (let z1 = 0; z1 < b1; z1++)
       for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) data[at(o, z0, z1, i, j)] = random();
-  return data;
+  return o.dtype === 'f32' ? data : widenHalves(o.dtype, narrowToHalves(o.dtype, data));
 }
 
 /** The product in float64. */
@@ -98,15 +109,17 @@ const MARGIN = 64;
 export function upload(gpu: Gpu, { problem, a, b }: Case, extras: readonly Float32Array[] = []) {
   const results = problem.batch[0] * problem.batch[1] * problem.m * problem.n;
   const poison = new Float32Array(results + MARGIN).fill(Number.NaN);
-  const c = bufferOf(gpu, poison);
-  const operands = [bufferOf(gpu, a), bufferOf(gpu, b)];
+  const c = bufferOf(gpu, stored(poison, problem.c));
+  const operands = [bufferOf(gpu, stored(a, problem.a.dtype)), bufferOf(gpu, stored(b, problem.b.dtype))];
   const others = extras.map((data) => bufferOf(gpu, data));
   return {
     async run(kernel: MatmulKernel): Promise<Float32Array> {
-      gpu.write(c, 0, poison);
+      gpu.write(c, 0, stored(poison, problem.c));
       const prepared = await prepare(gpu, kernel, operands, c, others);
       prepared.run();
-      const out = new Float32Array(await gpu.read(c));
+      const bytes = await gpu.read(c, 0, stored(poison, problem.c).byteLength);
+      const out =
+        problem.c === 'f32' ? new Float32Array(bytes) : widenHalves(problem.c, new Uint16Array(bytes));
       prepared.release();
       if (!out.subarray(results).every(Number.isNaN))
         throw new Error(`${kernel.label} wrote past the end of its result`);
@@ -118,7 +131,10 @@ export function upload(gpu: Gpu, { problem, a, b }: Case, extras: readonly Float
   };
 }
 
-export function bufferOf(gpu: Gpu, data: Float32Array): GpuBuffer {
+const stored = (data: Float32Array, dtype: MatmulDType): Float32Array | Uint16Array =>
+  dtype === 'f32' ? data : narrowToHalves(dtype, data);
+
+export function bufferOf(gpu: Gpu, data: Float32Array | Uint16Array): GpuBuffer {
   const buffer = gpu.buffers.create(data.byteLength, 'data');
   gpu.write(buffer, 0, data);
   return buffer;

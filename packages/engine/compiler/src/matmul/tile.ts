@@ -29,7 +29,7 @@ export function tileWgsl(form: Form, tile: SharedTile, epilogue?: MatmulEpilogue
   const [rowQuads, columnQuads] = [threadRows / 4, threadColumns / 4];
   const accumulators = range(threadRows).flatMap((r) => range(columnQuads).map((q) => `c${r}_${q}`));
   return `${header(form, epilogue)}
-${(['a', 'b'] as const).map((n) => `${linesFunctions(n, form[n])}\n${guardedBlockFunction(n, form[n])}`).join('\n')}
+${(['a', 'b'] as const).map((n) => `${linesFunctions(n, form)}\n${guardedBlockFunction(n, form[n])}`).join('\n')}
 var<workgroup> mmTileA: array<vec4<f32>, ${(inner * rows) / 4}>;
 var<workgroup> mmTileB: array<vec4<f32>, ${(inner * columns) / 4}>;
 @compute @workgroup_size(${tileInvocations(tile)})

@@ -59,7 +59,8 @@ function visibility(inputs: readonly Tensor[], attrs: Attrs): Tensor | undefined
 }
 
 function decompose(inputs: readonly Tensor[], attrs: Attrs): Tensor[] {
-  const [q, k, v] = inputs as [Tensor, Tensor, Tensor];
+  // scores and their sums are f32, whatever is stored
+  const [q, k, v] = inputs.slice(0, 3).map((t) => cast(t, 'f32')) as [Tensor, Tensor, Tensor];
   const [b, h, tq, d] = q.shape as [number, number, number, number];
   const [, kvHeads, tk] = k.shape as [number, number, number, number];
   const group = h / kvHeads;
@@ -75,15 +76,15 @@ function decompose(inputs: readonly Tensor[], attrs: Attrs): Tensor[] {
   const total = maximum(sum(weights, [-1], { keepDims: true }), leastSum);
   const mixed = matmul(reshape(weights, [b, kvHeads, group * tq, tk]), v);
   return [
-    reshape(div(reshape(mixed, [b, kvHeads, group, tq, d]), total), q.shape),
+    cast(reshape(div(reshape(mixed, [b, kvHeads, group, tq, d]), total), q.shape), inputs[0]!.dtype),
     reshape(add(log(total), greatest), [b, h, tq]),
   ];
 }
 
-/** Outputs: the mixed values [b, h, tq, d], and the log-sum-exp of each query's scores [b, h, tq] for the gradient. */
+/** Outputs: the mixed values [b, h, tq, d], and the log-sum-exp of each query's scores [b, h, tq], f32, for the gradient. */
 export const attentionOp: Op = defineOp({
   name: 'attention',
-  infer: ([q]) => [q!, { shape: q!.shape.slice(0, 3), dtype: q!.dtype }],
+  infer: ([q]) => [q!, { shape: q!.shape.slice(0, 3), dtype: 'f32' }],
   decompose,
   vjp: ({ inputs, outputs, cotangents: [dOut, dLse], attrs, needs }) => {
     const wrt = [0, 1, 2].filter((i) => needs[i]);

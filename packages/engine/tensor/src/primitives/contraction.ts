@@ -1,7 +1,7 @@
 import { isFloat } from '../dtype.ts';
 import { applyOp, type Op, type Tensor } from '../graph.ts';
 import { broadcastShapes, ShapeError, sameShape } from '../shape.ts';
-import { add } from './elementwise.ts';
+import { add, cast } from './elementwise.ts';
 import { broadcastTo, reshape, transpose } from './movement.ts';
 
 /**
@@ -40,7 +40,10 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return applyOp(matmulOp, [x, y])[0]!;
 }
 
-/** `x Wᵀ (+ bias)` over the last axis: x `[..., in]`, weight `[out, in]`, bias `[out]` -> `[..., out]`. */
+/**
+ * `x Wᵀ (+ bias)` over the last axis: x `[..., in]`, weight `[out, in]`, bias `[out]` -> `[..., out]`, of x's dtype.
+ * Weight and bias may be stored in another float dtype: they are widened as they are read, never in memory.
+ */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   const [out, inner] = weight.shape;
   if (weight.rank !== 2 || x.shape.at(-1) !== inner)
@@ -50,6 +53,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
       `the last axis of x must be ${inner}, the weight's second`,
     );
   const rows = reshape(x, [-1, inner!]);
-  const y = reshape(applyOp(matmulOp, [rows, transpose(weight)])[0]!, [...x.shape.slice(0, -1), out!]);
-  return bias ? add(y, bias) : y;
+  const product = matmul(rows, transpose(cast(weight, x.dtype)));
+  const y = reshape(product, [...x.shape.slice(0, -1), out!]);
+  return bias ? add(y, cast(bias, x.dtype)) : y;
 }
