@@ -6,6 +6,7 @@ import { cacheWriteOp } from './cache-write.ts';
 import { crossEntropyOp } from './cross-entropy.ts';
 import { dropoutOp } from './dropout.ts';
 import { isFiniteOp } from './is-finite.ts';
+import { layerNormOp } from './layer-norm.ts';
 import { rmsNormOp } from './rms-norm.ts';
 import { rotaryOp } from './rotary.ts';
 import { softmaxOp } from './softmax.ts';
@@ -87,6 +88,34 @@ const rmsNormCases = [
     attrs: { eps: shape.at(-1) === 1 ? 1 : 1e-5 },
     wrt: [0, 1],
   }),
+);
+
+const layerNormCases = [
+  [1, 1],
+  [1, 4],
+  [3, 7],
+  [2, 3, 64],
+  [67, 32],
+  [2, 2052],
+  [5, 257],
+].flatMap((shape) =>
+  (shape[0] === 3 ? ['plain', 'weighted', 'biased', 'weighted and biased'] : ['weighted and biased']).map(
+    (kind): OpCase => {
+      const [hasWeight, hasBias] = [kind.includes('weighted'), kind.includes('biased')];
+      const wrt = [0, 1, 2].slice(0, 1 + Number(hasWeight) + Number(hasBias));
+      return {
+        name: `layerNorm ${shape.join('x')}, ${kind}`,
+        op: layerNormOp,
+        // far from zero, where a variance as a difference of squares would be lost
+        inputs: () => [
+          map(f32(shape), (v) => v + 10),
+          ...wrt.slice(1).map((i) => f32([shape.at(-1)!], i + 1)),
+        ],
+        attrs: { eps: 1e-5, hasWeight, hasBias },
+        wrt,
+      };
+    },
+  ),
 );
 
 const rotaryCases = [
@@ -412,6 +441,7 @@ const argmaxCases = [
 export const opCases: readonly OpCase[] = [
   ...softmaxCases,
   ...rmsNormCases,
+  ...layerNormCases,
   ...rotaryCases,
   ...attentionCases,
   ...crossEntropyCases,

@@ -14,6 +14,7 @@ export { DropoutError, dropout, dropoutOp } from './dropout.ts';
 export { embedding } from './embedding.ts';
 export { clipScale, globalNorm } from './gradient-norm.ts';
 export { finite, isFiniteOp } from './is-finite.ts';
+export { type LayerNormOptions, layerNorm, layerNormGradientOp, layerNormOp } from './layer-norm.ts';
 export { type RmsNormOptions, rmsNorm, rmsNormGradientOp, rmsNormOp } from './rms-norm.ts';
 export { rotary, rotaryOp } from './rotary.ts';
 export { softmax, softmaxOp } from './softmax.ts';

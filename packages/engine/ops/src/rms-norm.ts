@@ -3,80 +3,24 @@ import {
   applyOp,
   defineGradientOp,
   defineOp,
-  type KernelFactory,
   mean,
   mul,
   type Op,
   rsqrt,
   ShapeError,
-  sizeOf,
   type Tensor,
+  type TensorSpec,
 } from '@graftjs/tensor';
-import { rowKernel } from './row-kernel.ts';
+import { hasNormKernel, isOfInput, normGradientKernel, normKernel, type RowNorm } from './norm-kernels.ts';
 
-/** 1 / sqrt(mean square + eps) of a row, from the sum of squares of its elements. */
-const inverseRms = 'inverseSqrt(rowSum(total(squares), lane) / f32(p.steps * WIDTH) + p.eps)';
-
-const kernel: KernelFactory = ({ inputs: [x], attrs }, traits) => {
-  const columns = x!.shape.at(-1);
-  if (!columns || x!.dtype !== 'f32') return undefined;
-  const dispatch = rowKernel(
-    {
-      label: 'rmsNorm',
-      rows: sizeOf(x!.shape) / columns,
-      columns,
-      buffers: [
-        ['x', 'Vec', { input: 0 }],
-        ['weight', 'Vec', { input: 1 }],
-        ['y', 'Vec', { output: 0 }],
-      ],
-      words: [['eps', 'f32', attrs.eps as number]],
-      flops: 4 * sizeOf(x!.shape),
-      body: `  var squares = Vec();
-  for (var i = lane; i < p.steps; i += LANES) { let v = x[base + i]; squares += v * v; }
-  let scale = ${inverseRms};
-  for (var i = lane; i < p.steps; i += LANES) { y[base + i] = x[base + i] * scale * weight[i]; }`,
-    },
-    traits,
-  );
-  return { dispatches: [dispatch] };
-};
-
-/** dx = scale g - x scale³ mean(g x), with g = dy weight and scale as in the forward kernel, which is found again. */
-const gradientKernel: KernelFactory = ({ inputs: [x], attrs }, traits) => {
-  const columns = x!.shape.at(-1);
-  const wrt = attrs.wrt as readonly number[];
-  if (!columns || x!.dtype !== 'f32' || wrt.length !== 1 || wrt[0] !== 0) return undefined;
-  const dispatch = rowKernel(
-    {
-      label: 'rmsNormGradient',
-      rows: sizeOf(x!.shape) / columns,
-      columns,
-      buffers: [
-        ['x', 'Vec', { input: 0 }],
-        ['weight', 'Vec', { input: 1 }],
-        ['dy', 'Vec', { input: 2 }],
-        ['dx', 'Vec', { output: 0 }],
-      ],
-      words: [['eps', 'f32', attrs.eps as number]],
-      flops: 10 * sizeOf(x!.shape),
-      body: `  var squares = Vec();
-  var products = Vec();
-  for (var i = lane; i < p.steps; i += LANES) {
-    let v = x[base + i];
-    squares += v * v;
-    products += v * dy[base + i] * weight[i];
-  }
-  let scale = ${inverseRms};
-  let slope = rowSum(total(products), lane) / f32(p.steps * WIDTH) * scale * scale;
-  for (var i = lane; i < p.steps; i += LANES) {
-    dx[base + i] = scale * (dy[base + i] * weight[i] - slope * x[base + i]);
-  }`,
-    },
-    traits,
-  );
-  return { dispatches: [dispatch] };
-};
+const rowNorm = (x: TensorSpec, eps: number): RowNorm => ({
+  label: 'rmsNorm',
+  shape: x.shape,
+  eps,
+  centered: false,
+  weighted: true,
+  biased: false,
+});
 
 export const rmsNormOp: Op = defineOp({
   name: 'rmsNorm',
@@ -92,11 +36,16 @@ export const rmsNormOp: Op = defineOp({
         ? applyOp(rmsNormGradientOp, [...inputs, dy!], { ...attrs, wrt: [i], outputs: 1 })[0]
         : undefined,
     ),
-  kernel,
+  kernel: ({ inputs: [x], attrs }, traits) =>
+    hasNormKernel(x!) ? { dispatches: [normKernel(rowNorm(x!, attrs.eps as number), traits)] } : undefined,
 });
 
 /** Inputs x, weight, dy; the gradient of x or of the weight, as `attrs.wrt` says. */
-export const rmsNormGradientOp: Op = defineGradientOp(rmsNormOp, gradientKernel);
+export const rmsNormGradientOp: Op = defineGradientOp(rmsNormOp, ({ inputs: [x], attrs }, traits) =>
+  hasNormKernel(x!) && isOfInput(attrs)
+    ? { dispatches: [normGradientKernel(rowNorm(x!, attrs.eps as number), 2, traits)] }
+    : undefined,
+);
 
 export interface RmsNormOptions {
   /** Added to the mean square; as the model's configuration says. */

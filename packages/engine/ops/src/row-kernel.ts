@@ -10,6 +10,8 @@ export interface RowKernel {
   readonly buffers: readonly NamedBuffer[];
   readonly words?: readonly Word[];
   readonly flops?: number;
+  /** Functions that the statements call. */
+  readonly declarations?: string;
   /**
    * Statements that see `row`, `base` (index of the row's first Vec), `lane`, `p.steps` (Vecs in a row), the
    * constants LANES and WIDTH, total(Vec), greatest(Vec), element(Vec, u32), oneHot(i, at) (Vec i of the row that
@@ -95,6 +97,7 @@ export function rowKernel(kernel: RowKernel, traits: KernelTraits): KernelDispat
     params.text,
     width === 4 ? helpersOfFour : helpersOfOne,
     reductions,
+    kernel.declarations ?? '',
     entry(
       workgroup,
       `${place}\n  if (row >= p.rows) { return; }\n  let base = row * p.steps;\n${kernel.body}`,

@@ -33,7 +33,7 @@ const devices: Record<string, (traits: KernelTraits) => KernelTraits> = {
 };
 
 /** Operations whose gradient has a kernel too. */
-const withGradientKernel = new Set(['attention', 'crossEntropy', 'rmsNorm']);
+const withGradientKernel = new Set(['attention', 'crossEntropy', 'layerNorm', 'rmsNorm']);
 
 /** The kernels that must run for a case: all there are, but where attention prefers its decomposition. */
 function expectedKernels({ op, name, wrt }: OpCase, traits: KernelTraits): string[] {

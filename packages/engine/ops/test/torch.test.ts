@@ -11,6 +11,7 @@ import {
   gelu,
   geluTanh,
   globalNorm,
+  layerNorm,
   rmsNorm,
   rotary,
   softmax,
@@ -57,6 +58,8 @@ function expectClose(got: ArrayLike<number>, right: Float64Array, tolerance: num
 const operations: Record<string, (x: readonly Tensor[], angles?: Float64Array) => Tensor> = {
   softmax: ([x]) => softmax(x!),
   rmsNorm: ([x, weight]) => rmsNorm(x!, weight!, { eps: 1e-5 }),
+  layerNorm: ([x, weight, bias]) => layerNorm(x!, { weight: weight!, bias: bias!, eps: 1e-5 }),
+  layerNormPlain: ([x]) => layerNorm(x!, { eps: 1e-5 }),
   gelu: ([x]) => gelu(x!),
   geluTanh: ([x]) => geluTanh(x!),
   swiglu: ([gate, up]) => swiglu(gate!, up!),

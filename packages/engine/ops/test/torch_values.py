@@ -75,4 +75,8 @@ for _ in range(3):
     params.append(plain(p))
 cases["adamw"] = {"start": start, "gradients": grads, "norms": norms, "params": params}
 
+x, w, b = draw(2, 3, 8), draw(8), draw(8)
+case("layerNorm", [x, w, b], F.layer_norm(x, (8,), w, b, eps=1e-5))
+case("layerNormPlain", [x], F.layer_norm(x, (8,), eps=1e-5))
+
 Path(__file__).with_name("torch-values.json").write_text(json.dumps(cases, indent=2) + "\n")

@@ -1,4 +1,4 @@
-import { linear, type Tensor } from '@graftjs/tensor';
+import { linear, type Tensor, transpose } from '@graftjs/tensor';
 import type { Context } from './context.ts';
 import { Module } from './module.ts';
 import { Parameter } from './parameter.ts';
@@ -12,27 +12,48 @@ export interface LinearDetails {
   readonly context: Context;
 }
 
-/** `y = x Wᵀ + b` with W `[out, in]`; then what is attached to its output changes y. */
+export interface LinearOptions {
+  readonly bias?: boolean;
+  /** The weight of another module, which is then shared. */
+  readonly weight?: Parameter;
+  /** The weight is stored as `[in, out]` (GPT-2's Conv1D; PEFT's word for it). Default false: `[out, in]`. */
+  readonly fanInFanOut?: boolean;
+}
+
+/**
+ * `y = x Wᵀ + b` with W `[out, in]`; then what is attached to its output changes y. Whoever computes with W takes
+ * {@link Linear.matrix}, which is `[out, in]` in either layout.
+ */
 export class Linear extends Module {
   readonly inFeatures: number;
   readonly outFeatures: number;
+  readonly fanInFanOut: boolean;
+  /** As the checkpoint stores it: `[out, in]`, or `[in, out]` with `fanInFanOut`. */
   readonly weight: Parameter;
   readonly bias?: Parameter;
   readonly output: Site<LinearDetails> = new Site();
 
-  constructor(
-    inFeatures: number,
-    outFeatures: number,
-    options: { readonly bias?: boolean; readonly weight?: Parameter } = {},
-  ) {
+  constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
     this.inFeatures = inFeatures;
     this.outFeatures = outFeatures;
-    this.weight = options.weight ?? new Parameter([outFeatures, inFeatures], undefined, { name: 'weight' });
+    this.fanInFanOut = options.fanInFanOut ?? false;
+    const shape = this.fanInFanOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
+    this.weight = options.weight ?? new Parameter(shape, undefined, { name: 'weight' });
     if (options.bias) this.bias = new Parameter([outFeatures], undefined, { name: 'bias' });
   }
 
+  /** W, `[out, in]`. */
+  get matrix(): Tensor {
+    return this.fanInFanOut ? transpose(this.weight) : this.weight;
+  }
+
+  /** A matrix `[out, in]` in the layout of the weight: what is added to W or put in its place. */
+  asStored(matrix: Tensor): Tensor {
+    return this.fanInFanOut ? transpose(matrix) : matrix;
+  }
+
   forward(input: Tensor, context: Context): Tensor {
-    return this.output.apply(linear(input, this.weight, this.bias), { input, layer: this, context });
+    return this.output.apply(linear(input, this.matrix, this.bias), { input, layer: this, context });
   }
 }
