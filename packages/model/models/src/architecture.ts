@@ -36,6 +36,12 @@ export interface CausalInputs {
   readonly cache?: KvCache;
   /** i32 `[b, keys]`, 0 where a key is padding. Not needed for padding on the right. */
   readonly keyMask?: Tensor;
+  /**
+   * Of rows that hold several texts one after another, i32 `[b, t, 2]`: where in its row the text of each token
+   * begins, and one after where it ends. A token sees its own text only and has its position in it. Padding belongs
+   * to none: both are the end of the last text. Not with a cache or a virtual prompt.
+   */
+  readonly segments?: Tensor;
 }
 
 /** What an attachment to positions sees. */

@@ -24,6 +24,11 @@ export interface PassInputs {
    * seen, and are not counted here unless there is a cache.
    */
   readonly keyMask?: Tensor;
+  /**
+   * i32 `[b, t, 2]`: where in its row the text of each token begins and ends, for several texts in a row (see
+   * `attention` of `@graftjs/ops`). Keys that attachments put in front belong to every text, and are not counted here.
+   */
+  readonly segments?: Tensor;
 }
 
 /** What an attachment to keys or values sees. */
@@ -60,7 +65,7 @@ export class SelfAttention extends Module {
   }
 
   /** x `[b, t, hidden]` -> `[b, t, hidden]`. */
-  forward(x: Tensor, { cos, sin, cache, keyMask }: PassInputs, context: Context): Tensor {
+  forward(x: Tensor, { cos, sin, cache, keyMask, segments }: PassInputs, context: Context): Tensor {
     const { heads, kvHeads, headDim, window } = this.#config;
     const [b, t] = x.shape as [number, number];
     const split = (y: Tensor, n: number): Tensor => permute(reshape(y, [b, t, n, headDim]), [0, 2, 1, 3]);
@@ -77,6 +82,7 @@ export class SelfAttention extends Module {
       ...(window ? { window } : {}),
       ...(cache ? { offset: front > 0 ? add(cache.position, front) : cache.position } : {}),
       ...(keyMask ? { keyMask: cache ? keyMask : withSeen(keyMask, keys.shape[2]!) } : {}),
+      ...(segments ? { segments: front > 0 ? add(segments, front) : segments, prefix: front } : {}),
     });
     return this.o_proj.forward(reshape(permute(mixed, [0, 2, 1, 3]), [b, t, heads * headDim]), context);
   }

@@ -1,7 +1,8 @@
 import { type Context, Embedding, Linear, Module, RmsNorm, Site } from '@graftjs/nn';
-import { add, broadcastTo, iota, type Tensor } from '@graftjs/tensor';
+import type { Tensor } from '@graftjs/tensor';
 import { DecoderBlock, frequencyTensor, KvCache, rotaryTable } from '@graftjs/transformer';
 import type { Architecture, CausalInputs, CausalLM, PositionDetails } from '../architecture.ts';
+import { positionsOf } from '../positions.ts';
 import { type LlamaConfig, llamaTypes, parseLlamaConfig } from './config.ts';
 
 /**
@@ -32,12 +33,11 @@ export class LlamaModel extends Module {
   }
 
   /** Hidden states after the final norm, `[b, t, hidden]`. */
-  forward({ inputIds, positions, cache, keyMask }: CausalInputs, context: Context): Tensor {
-    let hidden = this.embed_tokens.forward(inputIds, context);
-    const t = hidden.shape[1]!;
-    const counted = positions ?? (cache ? add(iota([t]), broadcastTo(cache.position, [t])) : iota([t]));
-    const { cos, sin } = rotaryTable(this.positions.apply(counted, { context }), this.#frequencies);
-    const pass = { cos, sin, ...(cache ? { cache } : {}), ...(keyMask ? { keyMask } : {}) };
+  forward(inputs: CausalInputs, context: Context): Tensor {
+    let hidden = this.embed_tokens.forward(inputs.inputIds, context);
+    const positions = positionsOf(inputs, hidden.shape[1]!);
+    const { cos, sin } = rotaryTable(this.positions.apply(positions, { context }), this.#frequencies);
+    const pass = { ...inputs, cos, sin };
     for (const layer of this.layers) hidden = layer.forward(hidden, pass, context);
     return this.norm.forward(hidden);
   }
