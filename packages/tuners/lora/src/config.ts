@@ -51,7 +51,7 @@ export const loraSchema = {
     expects: "true, false or 'gaussian'",
     accepts: (value) => typeof value === 'boolean' || typeof value === 'string',
   } as ConfigField<LoraInitialization>,
-  /** Of layers that store weights the other way round, which no layer here does. */
+  /** Weights are stored as `[in, out]` (Conv1D of GPT-2). The layers know: a wrong flag is set right, with a warning. */
   fanInFanOut: field.boolean('fan_in_fan_out', false),
 
   useDora: field.unsupported('use_dora', false, `DoRA trains magnitudes, too: ${another}`),

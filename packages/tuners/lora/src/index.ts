@@ -6,5 +6,5 @@ export {
   loraSchema,
 } from './config.ts';
 export { defaultTargets } from './default-targets.ts';
-export { DropoutSeedError, LoraLayer, type LoraLayerOptions } from './layer.ts';
+export { LoraLayer, type LoraLayerOptions } from './layer.ts';
 export { lora } from './lora.ts';

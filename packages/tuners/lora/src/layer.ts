@@ -12,23 +12,12 @@ import {
   type LinearDetails,
   normalArray,
   Parameter,
+  trainingDropout,
   uniformArray,
 } from '@graftjs/nn';
-import { dropout } from '@graftjs/ops';
 import { MergeError, place } from '@graftjs/peft';
 import { add, cast, linear, matmul, mul, sub, type Tensor } from '@graftjs/tensor';
 import type { LoraInitialization } from './config.ts';
-
-/** Dropout was asked for in a pass without a seed. */
-export class DropoutSeedError extends Error {
-  override readonly name = 'DropoutSeedError';
-  readonly path: string;
-
-  constructor(path: string) {
-    super(`${path}: lora_dropout needs random numbers in training; give the Context a seed`);
-    this.path = path;
-  }
-}
 
 export interface LoraLayerOptions {
   /** Of the linear layer in the model. */
@@ -81,17 +70,15 @@ export class LoraLayer {
 
   /** The layer's output with the adapter's change added. */
   forward(output: Tensor, { input, context }: LinearDetails): Tensor {
-    const p = context.training ? this.#options.dropout : 0;
-    if (p > 0 && !context.seed) throw new DropoutSeedError(this.path);
-    const x = cast(input, 'f32');
-    const dropped = p > 0 ? dropout(x, { p }, context.seed!, context.nextStream()) : x;
+    const { path, dropout } = this.#options;
+    const dropped = trainingDropout(cast(input, 'f32'), dropout, context, `${path}: lora_dropout`);
     const low = mul(linear(dropped, this.a), this.scaling); // [..., r]
     return add(output, cast(linear(low, this.b), output.dtype));
   }
 
-  /** `s · B A`, `[out, in]`. */
+  /** `s · B A` in the layout of the base's weight. */
   delta(): Tensor {
-    return mul(matmul(this.b, this.a), this.scaling);
+    return this.base.asStored(mul(matmul(this.b, this.a), this.scaling));
   }
 
   /** @throws MergeError where the merged weight would not be finite; nothing was changed */

@@ -6,6 +6,7 @@ import { Runtime } from '@graftjs/compiler';
 import {
   Context,
   type ContextOptions,
+  DropoutSeedError,
   Embedding,
   HostRandom,
   Linear,
@@ -30,7 +31,6 @@ import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type LoraOptions, loraConfig, parseLoraConfig } from './config.ts';
 import { defaultTargets } from './default-targets.ts';
-import { DropoutSeedError } from './layer.ts';
 import { lora } from './lora.ts';
 
 class Block extends Module {
@@ -709,7 +709,7 @@ describe('configs that are refused', () => {
       'target_modules: "k_proj" matches no module. Did you mean "q_proj"?',
       'rank_pattern: "o_proj" matches no target',
       'eva_config has no effect with init_lora_weights = true',
-      'fan_in_fan_out is of no use for linear layers and set to false',
+      'fan_in_fan_out is true, but there are targets that store weights as [out, in]: set to false',
     ]);
     expect(model.configOf('a')).toMatchObject({ fanInFanOut: false });
   });

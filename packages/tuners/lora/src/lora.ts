@@ -63,9 +63,28 @@ function attach(model: Module, config: LoraConfig, context: AttachContext): Lora
     });
   });
   const said = [...warnings, ...ranks.warnings, ...alphas.warnings, ...inertKeys(config)];
-  if (config.fanInFanOut) said.push('fan_in_fan_out is of no use for linear layers and set to false');
-  const resolved = { ...config, targetModules, fanInFanOut: false };
+  const layout = layoutOf(config, [...modules.values()] as Linear[]);
+  said.push(...layout.warnings);
+  const resolved = { ...config, targetModules, fanInFanOut: layout.fanInFanOut };
   return new LoraAdapter(layers, resolved, context.adapterName, said);
+}
+
+/** `fan_in_fan_out` as PEFT sets it: layer by layer, where the flag contradicts the layer; the last one counts. */
+function layoutOf(
+  { fanInFanOut }: LoraConfig,
+  layers: readonly Linear[],
+): { fanInFanOut: boolean; warnings: readonly string[] } {
+  const warnings = new Set<string>();
+  let flag = fanInFanOut;
+  for (const layer of layers) {
+    if (layer.fanInFanOut === flag) continue;
+    const stored = layer.fanInFanOut ? '[in, out] (Conv1D)' : '[out, in]';
+    warnings.add(
+      `fan_in_fan_out is ${flag}, but there are targets that store weights as ${stored}: set to ${!flag}`,
+    );
+    flag = layer.fanInFanOut;
+  }
+  return { fanInFanOut: flag, warnings: [...warnings] };
 }
 
 /** Values by name or regular expression: the first key that matches the end of a path counts. */
