@@ -195,9 +195,10 @@ def make_model(folder):
         writer.add_rope_scaling_factor(scaling["factor"])
     if scaling.get("rope_type") == "llama3":
         writer.add_tensor("rope_freqs.weight", rope_factors({**config, "head_dim": head_dim}))
-    # The end token makes the fixture complete; there are no texts.
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
+    if config.get("bos_token_id") is not None:
+        writer.add_bos_token_id(config["bos_token_id"])
+    if config.get("eos_token_id") is not None:
+        writer.add_eos_token_id(config["eos_token_id"])
     for name, weight in weights.items():
         if arch == "llama" and ".q_proj." in name:
             weight = interleaved(weight, heads)

@@ -10,6 +10,7 @@ export type {
 export { architectures } from './architectures.ts';
 export { tokenLossSum } from './causal-loss.ts';
 export { ConfigError } from './config-json.ts';
+export { type GgufModel, ggufModel } from './gguf/gguf-model.ts';
 export type { LlamaConfig } from './llama/config.ts';
 export { LlamaForCausalLM, LlamaModel, llama } from './llama/model.ts';
 export {
