@@ -1,3 +1,4 @@
+export { CapturedStep, type StepInput, type StepVariables } from './capture.ts';
 export type { Explanation } from './explain.ts';
 export { lower, UnsupportedOperationError } from './ir.ts';
 export { makePlan, type Plan } from './plan.ts';
