@@ -62,6 +62,7 @@ async function codeOf(error: Error): Promise<ExitCode> {
     webgpu.NoAdapterError,
     webgpu.OutOfMemoryError,
     webgpu.DeviceLostError,
+    trainer.RunLostError,
     webgpu.DeviceClosedError,
     webgpu.LimitError,
     webgpu.ShaderError,

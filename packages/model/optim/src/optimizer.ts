@@ -185,7 +185,7 @@ export abstract class GraphOptimizer implements Optimizer {
 
 /** @throws RangeError */
 export function atLeast0(what: string, value: number): number {
-  if (Number.isFinite(value) && value >= 0) return value;
+  if (Number.isFinite(Math.fround(value)) && value >= 0) return value;
   throw new RangeError(`${what} must be a finite number from 0 on, got ${value}`);
 }
 

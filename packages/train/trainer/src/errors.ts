@@ -1,4 +1,6 @@
-/** The loss, the gradient or a parameter became infinite or NaN. Checkpoints from before it are whole. */
+import type { DeviceLostError } from '@graftjs/webgpu';
+
+/** Loss or gradients stayed infinite or NaN, or a parameter became so. Checkpoints from before it are whole. */
 export class DivergedError extends Error {
   override readonly name = 'DivergedError';
   /** The step, from 1, that showed it. */
@@ -7,14 +9,36 @@ export class DivergedError extends Error {
   readonly loss: number;
   readonly gradNorm: number;
 
-  constructor(step: number, { loss, gradNorm }: { loss: number; gradNorm: number }, parameter?: string) {
-    const what = parameter === undefined ? '' : `, and ${parameter} is no longer finite`;
+  /** @param what what is wrong, beside the numbers */
+  constructor(step: number, { loss, gradNorm }: { loss: number; gradNorm: number }, what: string) {
     super(
-      `step ${step}: loss ${loss}, gradient norm ${gradNorm}${what}. Training stopped; checkpoints up to here are untouched. Lower the learning rate, warm up longer, or clip gradients harder`,
+      `step ${step}: loss ${loss}, gradient norm ${gradNorm}; ${what}. Training stopped; checkpoints up to here are untouched. Lower the learning rate, warm up longer, clip gradients harder, or look for bad examples`,
     );
     this.step = step;
     this.loss = loss;
     this.gradNorm = gradNorm;
+  }
+}
+
+/** The device went away while a run was under way. What was saved is whole. */
+export class RunLostError extends Error {
+  override readonly name = 'RunLostError';
+  override readonly cause: DeviceLostError;
+  /** The last step whose numbers are known. */
+  readonly step: number;
+  /** The step of the checkpoint to go on from, where there is one. */
+  readonly savedStep: number | undefined;
+
+  constructor(cause: DeviceLostError, step: number, savedStep: number | undefined) {
+    super(
+      `the GPU device was lost after step ${step} (${cause.reason}). Open a new device and load the model again, then ` +
+        (savedStep === undefined
+          ? 'start anew: no checkpoint was saved yet; save more often'
+          : `resume from the checkpoint of step ${savedStep}`),
+    );
+    this.cause = cause;
+    this.step = step;
+    this.savedStep = savedStep;
   }
 }
 

@@ -10,6 +10,8 @@ export interface StepEvent {
   readonly learningRate: number;
   /** Global norm of the gradients before clipping. */
   readonly gradNorm: number;
+  /** Loss or gradients were not finite: the step changed neither parameters nor optimizer. */
+  readonly skipped: boolean;
   /** Tokens of the step, without padding. */
   readonly tokens: number;
   readonly tokensPerSecond: number;

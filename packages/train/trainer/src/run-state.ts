@@ -9,6 +9,12 @@ import type { Runtime } from '@graftjs/compiler';
 import type { DataCursor } from '@graftjs/data';
 import { type DType, type HostArray, hostView, type Variable } from '@graftjs/tensor';
 
+/** A step and its held-out loss. */
+export interface BestStep {
+  readonly step: number;
+  readonly loss: number;
+}
+
 /** What a checkpoint says of its run, as JSON in `trainer_state.json`. */
 export interface RunState {
   readonly version: 1;
@@ -18,6 +24,8 @@ export interface RunState {
   readonly seed: number;
   /** Tokens seen so far. */
   readonly tokens: number;
+  /** The lowest held-out loss so far, where its checkpoint is kept. */
+  readonly best?: BestStep;
   /** What must not change between the run and its continuation. */
   readonly settings: Readonly<Record<string, unknown>>;
 }

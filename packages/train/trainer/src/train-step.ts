@@ -1,8 +1,8 @@
 import type { Program, Runtime } from '@graftjs/compiler';
 import type { Batch } from '@graftjs/data';
 import { Context, type Parameter } from '@graftjs/nn';
-import type { AdamW } from '@graftjs/optim';
-import { gradients, Variable } from '@graftjs/tensor';
+import type { Optimizer, UpdateOptions } from '@graftjs/optim';
+import { add, gradients, type HostArray, type Tensor, Variable, zeros } from '@graftjs/tensor';
 import { BatchInputs, heldBack, type LossSum, scaledLoss, shapeKey } from './loss-programs.ts';
 
 export interface StepResult {
@@ -13,18 +13,21 @@ export interface StepResult {
 /**
  * The programs of one optimizer step. One micro-batch: forward, backward and update are one program. Several: each
  * adds its gradients, scaled by the supervised tokens of the whole window, to accumulators (so that the sum is the
- * gradient of the large batch), and a last program updates.
+ * gradient of the large batch), and a last program updates. Where the loss or the gradients are not finite, the update
+ * changes nothing.
  */
 export class TrainStep {
   readonly #runtime: Runtime;
   readonly #lossSum: LossSum;
   readonly #parameters: readonly Parameter[];
-  readonly #optimizer: AdamW;
+  readonly #optimizer: Optimizer;
   readonly #clipNorm: number | undefined;
   /** 1 / supervised tokens of the window. */
   readonly #scale = new Variable([], undefined, { name: 'loss scale' });
   /** Key of the step's random draws. */
   readonly #seed = new Variable([2], undefined, { dtype: 'u32', name: 'random seed' });
+  /** Loss of the window's micro-batches so far. */
+  readonly #lossSoFar = new Variable([], undefined, { name: 'loss so far' });
   readonly #whole = new Map<string, { inputs: BatchInputs; program: Promise<Program> }>();
   readonly #micro = new Map<string, { inputs: BatchInputs; program: Promise<Program> }>();
   #apply: Promise<Program> | undefined;
@@ -33,7 +36,7 @@ export class TrainStep {
     runtime: Runtime,
     lossSum: LossSum,
     parameters: readonly Parameter[],
-    optimizer: AdamW,
+    optimizer: Optimizer,
     clipNorm: number | undefined,
   ) {
     this.#runtime = runtime;
@@ -63,38 +66,22 @@ export class TrainStep {
     this.#optimizer.beginStep(learningRate);
     const tokens = window.reduce((n, b) => n + b.supervisedTokens, 0);
     this.#scale.set(Float32Array.of(1 / tokens));
-    if (window.length === 1) {
-      const { inputs, program } = this.#wholeFor(window[0]!);
-      const ready = await program;
-      this.#seed.set(Uint32Array.of(seed, step * 1024));
-      inputs.set(window[0]!);
-      const running = heldBack(ready.run());
-      return async () => {
-        const [loss, norm] = await running;
-        return { loss: loss![0]!, gradNorm: norm![0]! };
-      };
-    }
-    const losses: Promise<number>[] = [];
+    let numbers: Promise<HostArray[]> | undefined;
     for (const [i, batch] of window.entries()) {
-      const { inputs, program } = this.#microFor(batch);
+      const { inputs, program } = window.length === 1 ? this.#wholeFor(batch) : this.#microFor(batch);
       const ready = await program;
       this.#seed.set(Uint32Array.of(seed, step * 1024 + i));
       inputs.set(batch);
-      losses.push(heldBack(ready.run().then(([loss]) => loss![0]!)));
+      numbers = heldBack(ready.run());
     }
-    const applied = heldBack((await this.#applyProgram()).run());
+    if (window.length > 1) numbers = heldBack((await this.#applyProgram()).run());
     return async () => {
-      const parts = await Promise.all(losses);
-      const [norm] = await applied;
-      return { loss: parts.reduce((a, b) => a + b, 0), gradNorm: norm![0]! };
+      const [loss, gradNorm] = (await numbers)!;
+      return { loss: loss![0]!, gradNorm: gradNorm![0]! };
     };
   }
 
-  #build(batch: Batch): {
-    inputs: BatchInputs;
-    loss: ReturnType<typeof scaledLoss>;
-    grads: ReturnType<typeof gradients>;
-  } {
+  #build(batch: Batch): { inputs: BatchInputs; loss: Tensor; grads: readonly Tensor[] } {
     const inputs = new BatchInputs(batch.batchSize, batch.length);
     const sum = this.#lossSum(inputs, new Context({ training: true, seed: this.#seed }));
     const loss = scaledLoss(sum, this.#scale);
@@ -104,7 +91,7 @@ export class TrainStep {
   #wholeFor(batch: Batch): { inputs: BatchInputs; program: Promise<Program> } {
     return entry(this.#whole, shapeKey(batch), () => {
       const { inputs, loss, grads } = this.#build(batch);
-      const { updates, gradNorm } = this.#optimizer.update(grads, this.#clip());
+      const { updates, gradNorm } = this.#optimizer.update(grads, this.#guarded(loss));
       return { inputs, program: this.#runtime.compile({ outputs: [loss, gradNorm], updates }) };
     });
   }
@@ -112,23 +99,23 @@ export class TrainStep {
   #microFor(batch: Batch): { inputs: BatchInputs; program: Promise<Program> } {
     return entry(this.#micro, shapeKey(batch), () => {
       const { inputs, loss, grads } = this.#build(batch);
-      return {
-        inputs,
-        program: this.#runtime.compile({ outputs: [loss], updates: this.#optimizer.accumulate(grads) }),
-      };
+      const updates = this.#optimizer.accumulate(grads);
+      const soFar = this.#lossSoFar;
+      return { inputs, program: this.#runtime.compile({ updates: [...updates, [soFar, add(soFar, loss)]] }) };
     });
   }
 
   #applyProgram(): Promise<Program> {
     this.#apply ??= (() => {
-      const { updates, gradNorm } = this.#optimizer.applyAccumulated(this.#clip());
-      return this.#runtime.compile({ outputs: [gradNorm], updates });
+      const soFar = this.#lossSoFar;
+      const { updates, gradNorm } = this.#optimizer.applyAccumulated(this.#guarded(soFar));
+      return this.#runtime.compile({ outputs: [soFar, gradNorm], updates: [...updates, [soFar, zeros([])]] });
     })();
     return this.#apply;
   }
 
-  #clip(): { clipNorm?: number } {
-    return this.#clipNorm === undefined ? {} : { clipNorm: this.#clipNorm };
+  #guarded(loss: Tensor): UpdateOptions {
+    return { guard: [loss], ...(this.#clipNorm === undefined ? {} : { clipNorm: this.#clipNorm }) };
   }
 }
 

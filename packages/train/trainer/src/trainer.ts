@@ -1,64 +1,19 @@
-import { type Checkpoint, type FileContent, type Folder, writeCheckpoint } from '@graftjs/checkpoint';
-import type { Runtime } from '@graftjs/compiler';
-import { type Batch, type CollateOptions, DataLoader, type Example } from '@graftjs/data';
-import type { Parameter } from '@graftjs/nn';
-import type { AdamW } from '@graftjs/optim';
-import { DivergedError, ResumeError } from './errors.ts';
-import type { TrainEvent } from './events.ts';
-import { Evaluator, heldBack, type LossSum } from './loss-programs.ts';
-import { encodeVariables, type RunState, readVariables, restoreVariables } from './run-state.ts';
+import { type Checkpoint, type FileContent, writeCheckpoint } from '@graftjs/checkpoint';
+import { type Batch, DataLoader } from '@graftjs/data';
+import { DeviceLostError } from '@graftjs/webgpu';
+import { DivergedError, ResumeError, RunLostError } from './errors.ts';
+import { Evaluator, heldBack } from './loss-programs.ts';
+import {
+  type BestStep,
+  encodeVariables,
+  type RunState,
+  readVariables,
+  restoreVariables,
+} from './run-state.ts';
+import { SkipCount } from './skip-count.ts';
 import { StepClock } from './step-clock.ts';
 import { type StepResult, TrainStep } from './train-step.ts';
-
-export interface TrainerOptions {
-  readonly runtime: Runtime;
-  readonly lossSum: LossSum;
-  /** What is trained, by name. */
-  readonly parameters: ReadonlyMap<string, Parameter>;
-  readonly optimizer: AdamW;
-  /** Learning rate of step 0, 1, … */
-  readonly learningRate: (step: number) => number;
-  readonly examples: readonly Example[];
-  readonly collate: CollateOptions;
-  /** Examples of one micro-batch. */
-  readonly batchSize: number;
-  /** Micro-batches of one step. Default 1. */
-  readonly accumulate?: number;
-  readonly totalSteps: number;
-  /** Greatest global norm of the gradients; left out: no clipping. */
-  readonly clipNorm?: number;
-  /** Of the order of examples and of dropout. Default 0. */
-  readonly seed?: number;
-  readonly heldOut?: readonly Example[];
-  /** Evaluated after the last step, and every so many steps where this is given. */
-  readonly evaluateEvery?: number;
-  /** Where checkpoints go; left out: none are written. */
-  readonly checkpoints?: Folder;
-  /** Steps between checkpoints; one more is written after the last step, and one where training is interrupted. */
-  readonly saveEvery?: number;
-  /** Checkpoints that stay. Default 3. */
-  readonly keep?: number;
-  /** More files of each checkpoint, such as the adapter in the form that others load. */
-  readonly extraFiles?: () => Promise<ReadonlyMap<string, FileContent>>;
-  /** Settings that a continuation must share. */
-  readonly settings?: Readonly<Record<string, unknown>>;
-  readonly onEvent?: (event: TrainEvent) => void;
-  /** Awaited before each step, outside the time of steps: training pauses while it lasts. */
-  readonly beforeStep?: () => Promise<void> | void;
-  /** Stops after the step that runs, saves a checkpoint, and returns. */
-  readonly signal?: AbortSignal;
-}
-
-export interface TrainResult {
-  readonly steps: number;
-  readonly interrupted: boolean;
-  /** Of the last step. */
-  readonly loss: number;
-  /** Of the last evaluation. */
-  readonly heldOutLoss: number | undefined;
-  readonly tokens: number;
-  readonly seconds: number;
-}
+import type { TrainerOptions, TrainResult } from './trainer-options.ts';
 
 /** Trains: windows of batches into optimizer steps, with evaluation, checkpoints and exact continuation. */
 export class Trainer {
@@ -68,13 +23,19 @@ export class Trainer {
   readonly #evaluator: Evaluator;
   #done = 0;
   #tokens = 0;
-  /** Numbers of the last step that was read. */
+  /** Steps whose numbers were read. */
+  #seen = 0;
+  /** Numbers of the last step that was read and not skipped. */
   #last: StepResult = { loss: Number.NaN, gradNorm: Number.NaN };
   /** The step of the newest checkpoint of this trainer. */
   #saved: number | undefined;
+  #best: BestStep | undefined;
+  readonly #skips: SkipCount;
 
+  /** @throws RangeError where `skipLimit` is no whole number from 1 on */
   constructor(options: TrainerOptions) {
     this.#options = options;
+    this.#skips = new SkipCount(options.skipLimit ?? 5);
     this.#loader = new DataLoader(options.examples, {
       ...options.collate,
       batchSize: options.batchSize,
@@ -121,16 +82,28 @@ export class Trainer {
     await restoreVariables(checkpoint, 'optimizer.safetensors', this.#options.optimizer.state());
     this.#loader.restore(state.cursor);
     this.#done = state.step;
+    this.#seen = state.step;
     this.#saved = state.step;
     this.#tokens = state.tokens;
+    this.#best = state.best;
   }
 
   /**
    * Runs to the last step, or until the signal asks to stop.
-   * @throws DivergedError where the loss or the gradient is not finite; checkpoints from before it stand
+   * @throws DivergedError where `skipLimit` steps in a row were skipped, or a parameter is not finite; RunLostError
+   *   where the device was lost. Checkpoints stand.
    */
   async train(): Promise<TrainResult> {
-    const { totalSteps, signal, beforeStep, evaluateEvery, saveEvery, heldOut, examples } = this.#options;
+    try {
+      return await this.#train();
+    } catch (error) {
+      throw error instanceof DeviceLostError ? new RunLostError(error, this.#seen, this.#saved) : error;
+    }
+  }
+
+  async #train(): Promise<TrainResult> {
+    const { totalSteps, signal, beforeStep, evaluateEvery, saveEvery, keepBest, heldOut, examples } =
+      this.#options;
     const firstStep = this.#done;
     const clock = new StepClock(totalSteps);
     let heldOutLoss: number | undefined;
@@ -158,19 +131,22 @@ export class Trainer {
       await readLast();
       unread = async () => {
         const { numbers, completed } = await result;
-        this.#check(index + 1, numbers);
-        this.#last = numbers;
+        const skipped = !(Number.isFinite(numbers.loss) && Number.isFinite(numbers.gradNorm));
+        this.#seen = index + 1;
+        if (!skipped) this.#last = numbers;
         this.#options.onEvent?.({
           event: 'step',
           step: index + 1,
           totalSteps,
           epoch: cursor.epoch + cursor.index / examples.length,
           ...numbers,
+          skipped,
           learningRate,
           tokens,
           ...clock.step(index + 1, tokens, submitted, completed),
           peakBytes: this.#options.runtime.gpu.stats().peakBytes,
         });
+        this.#skips.count(index + 1, numbers, skipped);
       };
       this.#done++;
       this.#tokens += tokens;
@@ -179,7 +155,8 @@ export class Trainer {
         await readLast();
         heldOutLoss = await this.#evaluate();
       }
-      if (saveEvery && (atEnd || this.#done % saveEvery === 0)) {
+      const isBest = keepBest && this.#best?.step === this.#done;
+      if (isBest || (saveEvery && (atEnd || this.#done % saveEvery === 0))) {
         await readLast();
         await this.save();
       }
@@ -191,7 +168,9 @@ export class Trainer {
       steps: this.#done,
       interrupted,
       loss: this.#last.loss,
+      skipped: this.#skips.total,
       heldOutLoss,
+      best: keepBest ? this.#best : undefined,
       tokens: this.#tokens,
       seconds: clock.seconds,
     };
@@ -202,7 +181,8 @@ export class Trainer {
    * @throws DivergedError where a parameter is not finite: such a checkpoint would replace one that is of use
    */
   async save(): Promise<void> {
-    const { checkpoints, runtime, parameters, optimizer, extraFiles, onEvent, keep } = this.#options;
+    const { checkpoints, runtime, parameters, optimizer, extraFiles, onEvent, keep, keepBest } =
+      this.#options;
     if (!checkpoints) return;
     const state: RunState = {
       version: 1,
@@ -211,17 +191,22 @@ export class Trainer {
       seed: this.#options.seed ?? 0,
       tokens: this.#tokens,
       settings: this.#settings(),
+      ...(keepBest && this.#best ? { best: this.#best } : {}),
     };
     const trainable = await readVariables(runtime, parameters);
     for (const [name, { data }] of trainable)
-      if (!data.every(Number.isFinite)) throw new DivergedError(this.#done, this.#last, name);
+      if (!data.every(Number.isFinite))
+        throw new DivergedError(this.#done, this.#last, `${name} is no longer finite`);
     const files = new Map<string, FileContent>([
       ['trainable.safetensors', encodeVariables(trainable)],
       ['optimizer.safetensors', encodeVariables(await readVariables(runtime, optimizer.state()))],
       ['trainer_state.json', new TextEncoder().encode(JSON.stringify(state, null, 2))],
       ...((await extraFiles?.()) ?? []),
     ]);
-    const folder = await writeCheckpoint(checkpoints, this.#done, files, { keep: keep ?? 3 });
+    const folder = await writeCheckpoint(checkpoints, this.#done, files, {
+      keep: keep ?? 3,
+      protect: state.best ? [state.best.step] : [],
+    });
     this.#saved = this.#done;
     onEvent?.({ event: 'checkpoint', step: this.#done, location: folder.location });
   }
@@ -235,16 +220,12 @@ export class Trainer {
       loss,
       seconds: (performance.now() - start) / 1000,
     });
+    if (loss < (this.#best?.loss ?? Number.POSITIVE_INFINITY)) this.#best = { step: this.#done, loss };
     return loss;
   }
 
   #nextWindow(): Batch[] {
     return Array.from({ length: this.#options.accumulate ?? 1 }, () => this.#loader.next()!);
-  }
-
-  #check(step: number, numbers: StepResult): void {
-    if (!Number.isFinite(numbers.loss) || !Number.isFinite(numbers.gradNorm))
-      throw new DivergedError(step, numbers);
   }
 
   #settings(): Readonly<Record<string, unknown>> {

@@ -11,6 +11,7 @@ const event: StepEvent = {
   loss: 1.8304,
   learningRate: 1.8e-4,
   gradNorm: 0.7123,
+  skipped: false,
   tokens: 512,
   tokensPerSecond: 2400,
   peakBytes: 320e6,

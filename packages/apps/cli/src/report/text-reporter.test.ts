@@ -11,6 +11,7 @@ const step = (n: number): StepEvent => ({
   loss: 2,
   learningRate: 1e-4,
   gradNorm: 1,
+  skipped: false,
   tokens: 10,
   tokensPerSecond: 100,
   peakBytes: 1e6,
@@ -30,6 +31,15 @@ describe('without a terminal', () => {
         .map((line) => line.split(' ')[1]),
     ).toEqual(['1/25', '10/25', '20/25', '25/25', undefined]);
     expect(host.stdout()).not.toContain('\x1b');
+  });
+
+  test('a step that was skipped is said, whatever its number', () => {
+    const host = testHost();
+    const reporter = textReporter(host, { logEvery: 10 });
+    reporter.report({ ...step(4), loss: Number.NaN, gradNorm: Number.POSITIVE_INFINITY, skipped: true });
+    expect(host.stdout()).toBe(
+      'step 4: skipped, since its loss is NaN and its gradient norm Infinity; nothing was changed\n',
+    );
   });
 
   test('quiet prints the result only', () => {

@@ -51,6 +51,10 @@ export function textReporter(host: Host, given: ReporterOptions = {}): Reporter 
   const report = (event: ReportEvent): void => {
     switch (event.event) {
       case 'step':
+        if (event.skipped)
+          print(
+            `step ${event.step}: skipped, since its loss is ${event.loss} and its gradient norm ${event.gradNorm}; nothing was changed`,
+          );
         step(event);
         break;
       case 'compile':
