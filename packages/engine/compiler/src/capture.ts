@@ -1,7 +1,8 @@
 import { type HostArray, type TensorSpec, Variable } from '@graftjs/tensor';
 import type { Explanation } from './explain.ts';
+import type { ProgramRequest } from './plan-request.ts';
 import type { Program } from './program.ts';
-import type { ProgramRequest, Runtime } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
 
 /** Host data that a captured step is called with. */
 export interface StepInput extends TensorSpec {

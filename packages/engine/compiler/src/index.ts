@@ -2,5 +2,6 @@ export { CapturedStep, type StepInput, type StepVariables } from './capture.ts';
 export type { Explanation } from './explain.ts';
 export { lower, UnsupportedOperationError } from './ir.ts';
 export { makePlan, type Plan } from './plan.ts';
+export { explainRequest, type ProgramRequest } from './plan-request.ts';
 export { Program } from './program.ts';
-export { type ProgramRequest, Runtime, type RuntimeOptions } from './runtime.ts';
+export { Runtime, type RuntimeOptions } from './runtime.ts';

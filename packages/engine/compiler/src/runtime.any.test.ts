@@ -2,6 +2,7 @@ import { evaluate } from '@graftjs/reference';
 import * as t from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { explainRequest } from './plan-request.ts';
 import { Runtime } from './runtime.ts';
 
 let gpu: Gpu;
@@ -286,6 +287,17 @@ test('a training step: gradients and updates in place over several steps', async
     expect(Math.abs(final[i]! - v)).toBeLessThan(1e-5);
   });
   expect(program.explain().copies).toBe(0);
+});
+
+test('a request is explained without a device as its program is', async () => {
+  const w = noise([12, 8]);
+  const grads = t.gradients(t.sum(t.tanh(t.matmul(noise([5, 12]), w))), [w]);
+  const request = { outputs: [t.sum(grads[0]!)], updates: [[w, t.sub(w, grads[0]!)] as const] };
+  const { variables, ...explained } = explainRequest(request, runtime.traits);
+  const program = await runtime.compile(request);
+  expect(explained).toEqual(program.explain());
+  expect(variables).toEqual(program.variables);
+  expect(explained.dispatches).toBeGreaterThan(1);
 });
 
 test('two variables exchange their values', async () => {

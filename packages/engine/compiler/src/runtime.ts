@@ -1,15 +1,8 @@
 import { type HostArray, hostView, isVariable, type Tensor, Variable } from '@graftjs/tensor';
 import type { DeviceTraits, Gpu, GpuBuffer } from '@graftjs/webgpu';
-import { lower } from './ir.ts';
-import { makePlan, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { lowerRequest, type ProgramRequest } from './plan-request.ts';
 import { type CompiledPlan, Program } from './program.ts';
-
-export interface ProgramRequest {
-  /** Tensors whose values each run gives back. */
-  readonly outputs?: readonly Tensor[];
-  /** Variables and their next values; written in place, all after everything of the run was read. */
-  readonly updates?: readonly (readonly [Variable, Tensor])[];
-}
 
 export interface RuntimeOptions {
   /** `false` runs composites by their decompositions. For tests and comparisons. */
@@ -48,27 +41,14 @@ export class Runtime {
    * graph: the same graph over other variables compiles nothing.
    */
   async compile(request: ProgramRequest): Promise<Program> {
-    const outputs = request.outputs ?? [];
-    const updates = request.updates ?? [];
-    for (const [variable, next] of updates)
-      if (variable.dtype !== next.dtype || variable.size !== next.size)
-        throw new TypeError(
-          `update of ${variable.name}: ${variable.dtype} [${variable.shape}] cannot take ${next.dtype} [${next.shape}]`,
-        );
-    const roots = [...outputs, ...updates.map(([, next]) => next)];
-    const ir = lower(roots, this.traits, { kernels: this.options.kernels ?? true });
-    const variables = [...ir.variables];
-    const slots = updates.map(([variable]) => {
-      const known = variables.indexOf(variable);
-      return known >= 0 ? known : variables.push(variable) - 1;
-    });
-    const key = `${ir.key}|${outputs.length}|${slots.join()}`;
+    const { key, variables, makePlan } = lowerRequest(request, this.traits, this.options);
     let plan = this.#plans.get(key);
     if (!plan) {
-      plan = this.#compilePlan(makePlan(ir, outputs.length, slots, this.traits));
+      plan = this.#compilePlan(makePlan());
       this.#plans.set(key, plan);
       plan.catch(() => this.#plans.delete(key));
     }
+    const outputs = request.outputs ?? [];
     return new Program(
       this,
       await plan,
