@@ -151,6 +151,7 @@ interface AttentionShape {
   /** Lengths of each sequence's segments; queries after them belong to none. */
   readonly segments?: readonly (readonly number[])[];
   readonly prefix?: number;
+  readonly dropout?: number;
 }
 
 /** `[b, tq, 2]`: where each query's segment begins and ends, after a prefix. */
@@ -166,7 +167,7 @@ const segmentBounds = (lengths: readonly (readonly number[])[], tq: number, pref
   });
 
 function attentionCase(label: string, s: AttentionShape): OpCase {
-  const { b, h, kv, tq, tk, d, offset, keyMask, segments, prefix = 0 } = s;
+  const { b, h, kv, tq, tk, d, offset, keyMask, segments, prefix = 0, dropout = 0 } = s;
   return {
     name: `attention ${b}x${h}/${kv}x${tq}x${tk}x${d} ${label}`,
     op: attentionOp,
@@ -184,6 +185,7 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
           ]
         : []),
       ...(segments ? [i32([b, tq, 2], segmentBounds(segments, tq, prefix))] : []),
+      ...(dropout > 0 ? [{ shape: [2], dtype: 'u32', data: Uint32Array.of(11, 5) } as const] : []),
     ],
     attrs: {
       scale: 1 / Math.sqrt(d),
@@ -193,6 +195,7 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
       hasKeyMask: keyMask !== undefined,
       hasSegments: segments !== undefined,
       prefix,
+      ...(dropout > 0 ? { dropout, stream: 3 } : {}),
     },
     wrt: [0, 1, 2],
     ...(d > 16 ? { long: true } : {}),
@@ -200,6 +203,7 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
 }
 
 const attentionCases = [
+  attentionCase('dropout', { b: 2, h: 4, kv: 2, tq: 5, tk: 7, d: 8, causal: true, dropout: 0.3 }),
   attentionCase('one of each', { b: 1, h: 1, kv: 1, tq: 1, tk: 1, d: 4 }),
   attentionCase('all seen', { b: 2, h: 2, kv: 2, tq: 9, tk: 7, d: 8 }),
   attentionCase('causal', { b: 2, h: 4, kv: 2, tq: 17, tk: 17, d: 32, causal: true }),

@@ -1,15 +1,20 @@
 import { evaluate } from '@graftjs/reference';
 import {
   concat,
+  matmul,
+  mul,
   narrow,
   type Shape,
   ShapeError,
   sizeOf,
   type Tensor,
+  transpose,
   Variable,
   zeros,
 } from '@graftjs/tensor';
 import { expect, test } from 'vitest';
+import { DropoutError, dropout } from '../dropout.ts';
+import { softmax } from '../softmax.ts';
 import { attention } from './attention.ts';
 
 const values = (shape: Shape, salt: number) =>
@@ -87,4 +92,21 @@ test('shapes that do not fit are refused with what is needed', () => {
   expect(() => attention(q, q, q, { segments: zeros([1, 3, 2]) })).toThrow('i32 segments');
   expect(() => attention(q, q, q, { prefix: 1 })).toThrow('needs segments');
   expect(() => attention(q, q, q, { prefix: 4, segments: zeros([1, 3, 2], 'i32') })).toThrow('prefix (4)');
+});
+
+test('dropout is of the weights after the softmax', () => {
+  const [q, k, v] = [values([2, 2, 5, 4], 1), values([2, 2, 5, 4], 2), values([2, 2, 5, 4], 3)];
+  const seed = new Variable([2], Uint32Array.of(3, 8));
+  const weights = softmax(mul(matmul(q, transpose(k)), 0.5));
+  const [got, right, without] = evaluate([
+    attention(q, k, v, { dropout: { p: 0.4, seed, stream: 6 } }),
+    matmul(dropout(weights, { p: 0.4 }, seed, 6), v),
+    attention(q, k, v, { dropout: { p: 0, seed, stream: 6 } }),
+  ]);
+  right!.forEach((r, i) => {
+    expect(got![i]).toBeCloseTo(r, 12);
+  });
+  expect(without).toEqual(evaluate([attention(q, k, v)])[0]);
+  expect(without).not.toEqual(got);
+  expect(() => attention(q, k, v, { dropout: { p: 1.5, seed, stream: 0 } })).toThrow(DropoutError);
 });

@@ -28,6 +28,7 @@ import {
   transpose,
   where,
 } from '@graftjs/tensor';
+import { DropoutError, dropout } from '../dropout.ts';
 import { attentionGradientKernel } from './backward-kernels.ts';
 import { attentionKernel } from './forward-kernel.ts';
 import { optionalOperands } from './frame.ts';
@@ -74,7 +75,12 @@ function decompose(inputs: readonly Tensor[], attrs: Attrs): Tensor[] {
   const raw = exp(sub(masked, greatest));
   const weights = visible ? where(visible, raw, 0) : raw;
   const total = maximum(sum(weights, [-1], { keepDims: true }), leastSum);
-  const mixed = matmul(reshape(weights, [b, kvHeads, group * tq, tk]), v);
+  const seed = optionalOperands(attrs).seed;
+  const kept =
+    seed === undefined
+      ? weights
+      : dropout(weights, { p: attrs.dropout as number }, inputs[seed]!, attrs.stream as number);
+  const mixed = matmul(reshape(kept, [b, kvHeads, group * tq, tk]), v);
   return [
     cast(reshape(div(reshape(mixed, [b, kvHeads, group, tq, d]), total), q.shape), inputs[0]!.dtype),
     reshape(add(log(total), greatest), [b, h, tq]),
@@ -132,6 +138,11 @@ export interface AttentionOptions {
   readonly segments?: Tensor;
   /** With `segments`: so many keys in front belong to every segment, as if it followed right after them. Default 0. */
   readonly prefix?: number;
+  /**
+   * Dropout of the softmax's weights, as `dropout` draws it. There is no kernel for it: the weights `[b, h, tq, tk]`
+   * are stored. Default: none.
+   */
+  readonly dropout?: { readonly p: number; readonly seed: Tensor; readonly stream: number };
 }
 
 /**
@@ -139,7 +150,7 @@ export interface AttentionOptions {
  * q `[b, h, tq, d]`, k and v `[b, kvHeads, tk, d]` with h a multiple of kvHeads -> `[b, h, tq, d]`; query head i
  * uses the keys of head floor(i kvHeads / h). A query that sees no key gives zeros.
  * @throws ShapeError where the shapes do not fit, or `window` is given without `causal` or `prefix` without
- * `segments`.
+ * `segments`; DropoutError where the chance is not in [0, 1].
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const { causal = false, window = 0, offset, keyMask, segments, prefix = 0 } = options;
@@ -164,6 +175,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     throw new ShapeError('attention', [...shapes, segments.shape], 'needs i32 segments [b, tq, 2]');
   if (!(Number.isInteger(prefix) && prefix >= 0 && prefix <= tk!) || (prefix > 0 && !segments))
     throw new ShapeError('attention', shapes, `a prefix (${prefix}) is one of keys and needs segments`);
+  const p = options.dropout?.p ?? 0;
+  if (!(p >= 0 && p <= 1)) throw new DropoutError(p);
   const attrs = {
     scale: options.scale ?? 1 / Math.sqrt(d!),
     causal,
@@ -172,7 +185,10 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     hasKeyMask: keyMask !== undefined,
     hasSegments: segments !== undefined,
     prefix,
+    ...(p > 0 ? { dropout: p, stream: options.dropout!.stream } : {}),
   };
-  const optional = [offset, keyMask, segments].filter((t) => t !== undefined);
+  const optional = [offset, keyMask, segments, p > 0 ? options.dropout!.seed : undefined].filter(
+    (t) => t !== undefined,
+  );
   return applyOp(attentionOp, [q, k, v, ...optional], attrs)[0]!;
 }

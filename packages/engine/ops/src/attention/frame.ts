@@ -17,6 +17,8 @@ export interface OptionalOperands {
   readonly offset: number | undefined;
   readonly keyMask: number | undefined;
   readonly segments: number | undefined;
+  /** Of dropout's random numbers. */
+  readonly seed: number | undefined;
 }
 
 export function optionalOperands(attrs: Attrs): OptionalOperands {
@@ -26,6 +28,7 @@ export function optionalOperands(attrs: Attrs): OptionalOperands {
     offset: place(attrs.hasOffset),
     keyMask: place(attrs.hasKeyMask),
     segments: place(attrs.hasSegments),
+    seed: place(attrs.dropout),
   };
 }
 
@@ -38,13 +41,14 @@ export interface Frame {
   readonly operands: OptionalOperands;
 }
 
-/** Undefined where the decomposition should run: for the reasons of {@link tileOf}, and where not all floats are f32. */
+/** Undefined where the decomposition should run: for {@link tileOf}'s reasons, floats that are not f32, and dropout. */
 export function frameOf(request: KernelRequest, traits: KernelTraits): Frame | undefined {
   const [q, k] = request.inputs;
   const [batches, heads, queries, d] = q!.shape as [number, number, number, number];
   const [, kvHeads, keys] = k!.shape as [number, number, number, number];
   const tile = tileOf(d, traits);
-  if (!tile || request.inputs.some((t) => t.dtype !== 'f32' && t.dtype !== 'i32')) return undefined;
+  if (!tile || request.attrs.dropout) return undefined;
+  if (request.inputs.some((t) => t.dtype !== 'f32' && t.dtype !== 'i32')) return undefined;
   const extents = { batches, heads, kvHeads, queries, keys, d };
   return { request, traits, extents, tile, operands: optionalOperands(request.attrs) };
 }
