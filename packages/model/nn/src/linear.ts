@@ -4,9 +4,15 @@ import { Module } from './module.ts';
 import { Parameter } from './parameter.ts';
 import { Site } from './site.ts';
 
-/** What an attachment to a linear layer sees. */
+/** What an attachment to a linear layer's input sees. */
+export interface LinearInputDetails {
+  readonly layer: Linear;
+  readonly context: Context;
+}
+
+/** What an attachment to a linear layer's output sees. */
 export interface LinearDetails {
-  /** The layer's input, `[..., in]`. */
+  /** The layer's input, `[..., in]`, before attachments changed it. */
   readonly input: Tensor;
   readonly layer: Linear;
   readonly context: Context;
@@ -21,7 +27,7 @@ export interface LinearOptions {
 }
 
 /**
- * `y = x Wᵀ + b` with W `[out, in]`; then what is attached to its output changes y. Whoever computes with W takes
+ * `y = x Wᵀ + b` with W `[out, in]`; what is attached to its input changes x, then what is attached to its output y. Whoever computes with W takes
  * {@link Linear.matrix}, which is `[out, in]` in either layout.
  */
 export class Linear extends Module {
@@ -31,6 +37,7 @@ export class Linear extends Module {
   /** As the checkpoint stores it: `[out, in]`, or `[in, out]` with `fanInFanOut`. */
   readonly weight: Parameter;
   readonly bias?: Parameter;
+  readonly input: Site<LinearInputDetails> = new Site();
   readonly output: Site<LinearDetails> = new Site();
 
   constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
@@ -54,6 +61,7 @@ export class Linear extends Module {
   }
 
   forward(input: Tensor, context: Context): Tensor {
-    return this.output.apply(linear(input, this.matrix, this.bias), { input, layer: this, context });
+    const x = this.input.apply(input, { layer: this, context });
+    return this.output.apply(linear(x, this.matrix, this.bias), { input, layer: this, context });
   }
 }
