@@ -29,6 +29,7 @@ def make(root):
     from lora import make_lora
     from optimizers import make_optimizers
     from peft_facts import make_peft_facts
+    from rotary import make_rotary
     from target_matching import make_target_matching
 
     torch.set_num_threads(1)
@@ -36,6 +37,7 @@ def make(root):
     make_bases(root)
     make_lora(root)
     make_peft_facts(root)
+    make_rotary(root)
     make_target_matching(root)
     make_optimizers(root)
 

@@ -24,8 +24,8 @@ export function tokenIds(json: JsonObject, key: string, fallback?: number): numb
   return (ids as number[]).filter((id) => id >= 0);
 }
 
-export function flag(json: JsonObject, key: string): boolean {
-  const value = json[key] ?? false;
+export function flag(json: JsonObject, key: string, fallback = false): boolean {
+  const value = json[key] ?? fallback;
   if (typeof value !== 'boolean')
     throw new ConfigError(key, `${JSON.stringify(value)} is neither true nor false`);
   return value;

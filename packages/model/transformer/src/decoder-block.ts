@@ -1,13 +1,6 @@
-import { type Context, Module, RmsNorm, Site } from '@graftjs/nn';
+import { type Context, Module, Site } from '@graftjs/nn';
 import { add, type Tensor } from '@graftjs/tensor';
-import { type AttentionConfig, type PassInputs, SelfAttention } from './attention.ts';
-import { GatedMlp } from './gated-mlp.ts';
-
-export interface BlockConfig extends AttentionConfig {
-  readonly intermediateSize: number;
-  readonly mlpBias: boolean;
-  readonly normEps: number;
-}
+import type { CausalAttention, PassInputs } from './causal-attention.ts';
 
 /** What an attachment to a sub-layer's output sees. */
 export interface SublayerDetails {
@@ -19,33 +12,32 @@ export interface SublayerDetails {
   readonly context: Context;
 }
 
-/** Norm, attention, skip; norm, gated MLP, skip (Llama's block). */
-export class DecoderBlock extends Module {
-  readonly input_layernorm: RmsNorm;
-  readonly self_attn: SelfAttention;
-  readonly post_attention_layernorm: RmsNorm;
-  readonly mlp: GatedMlp;
+/** The parts of a block; in the block's fields they have the names of the checkpoint. */
+export interface BlockParts<Pass extends PassInputs> {
+  readonly attentionNorm: { forward(x: Tensor): Tensor };
+  readonly attention: CausalAttention & { forward(x: Tensor, pass: Pass, context: Context): Tensor };
+  readonly mlpNorm: { forward(x: Tensor): Tensor };
+  readonly mlp: { forward(x: Tensor, context: Context): Tensor };
+}
+
+/** Norm, attention, skip; norm, MLP, skip: the pre-norm block of Llama and GPT-2. */
+export abstract class DecoderBlock<Pass extends PassInputs = never> extends Module {
   /** Outputs of the two sub-layers, before their skip connections. */
   readonly attentionOutput: Site<SublayerDetails> = new Site();
   readonly mlpOutput: Site<SublayerDetails> = new Site();
 
-  constructor(config: BlockConfig, index: number) {
-    super();
-    this.input_layernorm = new RmsNorm(config.hiddenSize, config.normEps);
-    this.self_attn = new SelfAttention(config, index);
-    this.post_attention_layernorm = new RmsNorm(config.hiddenSize, config.normEps);
-    this.mlp = new GatedMlp(config.hiddenSize, config.intermediateSize, config.mlpBias);
-  }
+  abstract get parts(): BlockParts<Pass>;
 
-  forward(x: Tensor, pass: PassInputs, context: Context): Tensor {
-    const normed = this.input_layernorm.forward(x);
-    const attended = this.self_attn.forward(normed, pass, context);
+  forward(x: Tensor, pass: Pass, context: Context): Tensor {
+    const { attentionNorm, attention, mlpNorm, mlp } = this.parts;
+    const normed = attentionNorm.forward(x);
+    const attended = attention.forward(normed, pass, context);
     const middle = add(
       x,
       this.attentionOutput.apply(attended, { input: normed, residual: x, block: this, context }),
     );
-    const input = this.post_attention_layernorm.forward(middle);
-    const fed = this.mlp.forward(input, context);
+    const input = mlpNorm.forward(middle);
+    const fed = mlp.forward(input, context);
     return add(middle, this.mlpOutput.apply(fed, { input, residual: middle, block: this, context }));
   }
 }

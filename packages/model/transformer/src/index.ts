@@ -1,11 +1,18 @@
-export { type AttentionConfig, type KeyValueDetails, type PassInputs, SelfAttention } from './attention.ts';
-export { type BlockConfig, DecoderBlock, type SublayerDetails } from './decoder-block.ts';
+export {
+  CausalAttention,
+  type HeadConfig,
+  type KeyValueDetails,
+  type PassInputs,
+} from './causal-attention.ts';
+export { type BlockParts, DecoderBlock, type SublayerDetails } from './decoder-block.ts';
 export { GatedMlp } from './gated-mlp.ts';
 export { KvCache, type KvCacheOptions } from './kv-cache.ts';
+export { LlamaBlock, type LlamaBlockConfig } from './llama-block.ts';
 export {
-  frequencyTensor,
   type RotaryOptions,
   type RotaryScaling,
+  type RotaryTable,
   rotaryFrequencies,
   rotaryTable,
 } from './rotary-table.ts';
+export { type AttentionConfig, type RotaryInputs, SelfAttention } from './self-attention.ts';

@@ -2,7 +2,7 @@ import { Runtime } from '@graftjs/compiler';
 import { Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { frequencyTensor, type RotaryOptions, rotaryFrequencies, rotaryTable } from './index.ts';
+import { type RotaryOptions, rotaryFrequencies, rotaryTable } from './index.ts';
 
 let gpu: Gpu;
 let runtime: Runtime;
@@ -56,7 +56,7 @@ test('cosines and sines are exact to float32 at every position of a long context
   const frequencies = rotaryFrequencies(llama3);
   const ids = [0, 1, 2, 777, 8191, 32767, 65535, 131071];
   const positions = new Variable([ids.length], Int32Array.from(ids), { dtype: 'i32' });
-  const { cos, sin } = rotaryTable(positions, frequencyTensor(llama3));
+  const { cos, sin } = rotaryTable(llama3)(positions);
   expect(cos.shape).toEqual([ids.length, 8]);
   const [c, s] = await runtime.evaluate([cos, sin]);
   for (const [p, id] of ids.entries())
@@ -70,7 +70,7 @@ test('cosines and sines are exact to float32 at every position of a long context
 
 test('positions of their own for each sequence give a table for each', async () => {
   const positions = new Variable([2, 3], Int32Array.of(0, 1, 2, 7, 8, 9), { dtype: 'i32' });
-  const { cos } = rotaryTable(positions, frequencyTensor(llama3));
+  const { cos } = rotaryTable(llama3)(positions);
   expect(cos.shape).toEqual([2, 3, 8]);
   const [got] = await runtime.evaluate([cos]);
   expect(Math.abs(got![3 * 8]! - Math.cos(7))).toBeLessThan(1e-6);

@@ -1,4 +1,17 @@
-import { cast, constant, cos, mul, reshape, sin, type Tensor } from '@graftjs/tensor';
+import {
+  add,
+  cast,
+  constant,
+  cos,
+  exp,
+  log,
+  max,
+  maximum,
+  mul,
+  reshape,
+  sin,
+  type Tensor,
+} from '@graftjs/tensor';
 
 /** How a model's rotary frequencies are scaled beyond the length it was trained on. */
 export type RotaryScaling =
@@ -10,6 +23,21 @@ export type RotaryScaling =
       readonly lowFreqFactor: number;
       readonly highFreqFactor: number;
       readonly originalMaxPositions: number;
+    }
+  /** By the length of the text: from `originalMaxPositions` on, its base grows ("dynamic NTK"). */
+  | { readonly type: 'dynamic'; readonly factor: number; readonly originalMaxPositions: number }
+  /** Peng et al., 2023, arXiv:2309.00071. */
+  | {
+      readonly type: 'yarn';
+      readonly factor: number;
+      readonly originalMaxPositions: number;
+      /** Rotations within the original length: above `betaFast` a frequency is kept, below `betaSlow` divided. */
+      readonly betaFast: number;
+      readonly betaSlow: number;
+      /** Of cosines and sines, so that the scores of attention are as sharp as before. */
+      readonly attentionFactor: number;
+      /** Whether the bounds between kept and divided are rounded outwards. */
+      readonly truncate: boolean;
     };
 
 export interface RotaryOptions {
@@ -19,28 +47,84 @@ export interface RotaryOptions {
   readonly scaling: RotaryScaling;
 }
 
-/** The frequencies theta^(-2i/d), i = 0 .. d/2 - 1, scaled as the model says (Hugging Face's ROPE_INIT_FUNCTIONS). */
+/** cos and sin of positions, i32 `[t]` or `[b, t]` -> two tensors `[..., d/2]`. */
+export type RotaryTable = (positions: Tensor) => { readonly cos: Tensor; readonly sin: Tensor };
+
+/**
+ * The frequencies theta^(-2i/d), i = 0 .. d/2 - 1, scaled as the model says (Hugging Face's ROPE_INIT_FUNCTIONS); of
+ * `dynamic` scaling those of texts up to the original length.
+ */
 export function rotaryFrequencies({ headDim, theta, scaling }: RotaryOptions): Float32Array<ArrayBuffer> {
-  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
-    const frequency = 1 / theta ** ((2 * i) / headDim);
-    if (scaling.type === 'default') return frequency;
-    if (scaling.type === 'linear') return frequency / scaling.factor;
-    const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
-    const wavelength = (2 * Math.PI) / frequency;
-    if (wavelength > originalMaxPositions / lowFreqFactor) return frequency / factor;
-    if (wavelength < originalMaxPositions / highFreqFactor) return frequency;
-    const smooth = (originalMaxPositions / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
-    return ((1 - smooth) * frequency) / factor + smooth * frequency;
-  });
+  const scaled = scaler(scaling, headDim, theta);
+  return Float32Array.from({ length: headDim / 2 }, (_, i) => scaled(1 / theta ** ((2 * i) / headDim), i));
 }
 
-/** cos and sin of position times frequency: positions i32 `[t]` or `[b, t]` -> two tensors `[..., d/2]`. */
-export function rotaryTable(positions: Tensor, frequencies: Tensor): { cos: Tensor; sin: Tensor } {
-  const angles = mul(reshape(cast(positions, 'f32'), [...positions.shape, 1]), frequencies);
-  return { cos: cos(angles), sin: sin(angles) };
+type Scaler = (frequency: number, index: number) => number;
+
+function scaler(scaling: RotaryScaling, headDim: number, theta: number): Scaler {
+  switch (scaling.type) {
+    case 'default':
+    case 'dynamic':
+      return (frequency) => frequency;
+    case 'linear':
+      return (frequency) => frequency / scaling.factor;
+    case 'llama3': {
+      const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
+      return (frequency) => {
+        const rotations = (originalMaxPositions * frequency) / (2 * Math.PI);
+        return blend(frequency, factor, (rotations - lowFreqFactor) / (highFreqFactor - lowFreqFactor));
+      };
+    }
+    case 'yarn': {
+      const { factor, originalMaxPositions, betaFast, betaSlow, truncate } = scaling;
+      // The index at which a frequency rotates so often within the original length.
+      const indexOf = (rotations: number): number =>
+        (headDim * Math.log(originalMaxPositions / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
+      const [from, to] = [indexOf(betaFast), indexOf(betaSlow)];
+      const low = Math.max(truncate ? Math.floor(from) : from, 0);
+      const high = Math.min(truncate ? Math.ceil(to) : to, headDim - 1);
+      // As there, where both bounds are one: no division by zero.
+      const width = high === low ? 0.001 : high - low;
+      return (frequency, i) => blend(frequency, factor, 1 - (i - low) / width);
+    }
+  }
 }
 
-export const frequencyTensor = (options: RotaryOptions): Tensor => {
+/** The frequency (kept = 1), the frequency divided by the factor (kept = 0), or what is between. */
+function blend(frequency: number, factor: number, kept: number): number {
+  const share = Math.min(1, Math.max(0, kept));
+  return ((1 - share) * frequency) / factor + share * frequency;
+}
+
+/** Cosines and sines of position times frequency. A model has one table maker, and hands it the positions of a pass. */
+export function rotaryTable(options: RotaryOptions): RotaryTable {
+  const { headDim, scaling } = options;
   const frequencies = rotaryFrequencies(options);
-  return constant(frequencies, [frequencies.length]);
-};
+  const fixed = constant(frequencies, [frequencies.length]);
+  const factor = scaling.type === 'yarn' ? scaling.attentionFactor : 1;
+  return (positions) => {
+    const at = cast(positions, 'f32');
+    const angles = mul(
+      reshape(at, [...positions.shape, 1]),
+      scaling.type === 'dynamic' ? mul(fixed, dynamicScale(at, scaling, headDim)) : fixed,
+    );
+    return factor === 1
+      ? { cos: cos(angles), sin: sin(angles) }
+      : { cos: mul(cos(angles), factor), sin: mul(sin(angles), factor) };
+  };
+}
+
+/**
+ * What the frequencies `[d/2]` are multiplied by in a text of n tokens, n the greatest position and one: with the base
+ * theta r^(d/(d-2)), r = factor n / original - (factor - 1), frequency i is theta^(-2i/d) r^(-2i/(d-2)).
+ */
+function dynamicScale(
+  positions: Tensor,
+  { factor, originalMaxPositions }: Extract<RotaryScaling, { type: 'dynamic' }>,
+  headDim: number,
+): Tensor {
+  const exponents = Float32Array.from({ length: headDim / 2 }, (_, i) => (-2 * i) / (headDim - 2));
+  const tokens = maximum(add(max(positions), 1), originalMaxPositions);
+  const growth = add(mul(tokens, factor / originalMaxPositions), 1 - factor);
+  return exp(mul(constant(exponents, [exponents.length]), log(growth)));
+}

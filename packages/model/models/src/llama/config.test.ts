@@ -133,7 +133,7 @@ test.each<[string, Record<string, unknown>, string, string]>([
     '"true" is neither true nor false',
   ],
   ['another activation', { hidden_act: 'gelu' }, 'hidden_act', '"gelu" is not supported'],
-  ['yarn', { rope_scaling: { rope_type: 'yarn' } }, 'rope_scaling', 'supported are default, linear, llama3'],
+  ['su', { rope_scaling: { rope_type: 'su' } }, 'rope_scaling', 'supported are default, linear, dynamic'],
   ['a factor that is missing', { rope_scaling: { type: 'linear' } }, 'factor', 'is missing'],
   [
     'llama3 factors that cross',

@@ -2,6 +2,7 @@ import type { JsonObject } from '@graftjs/checkpoint';
 import type { RotaryScaling } from '@graftjs/transformer';
 import type { ModelConfig } from '../architecture.ts';
 import { ConfigError, count, flag, mostLayers, positive, tokenIds } from '../config-json.ts';
+import { longestText, rotaryOf } from './rotary-config.ts';
 
 /** The Llama family: what `config.json` says, with Hugging Face's defaults filled in. */
 export interface LlamaConfig extends ModelConfig {
@@ -53,6 +54,9 @@ export function parseLlamaConfig(json: JsonObject, generation: JsonObject = {}):
     throw new ConfigError('hidden_act', `${JSON.stringify(activation)} is not supported; supported is silu`);
   const layers = count(json, 'num_hidden_layers', undefined, mostLayers);
   const maxPositions = count(json, 'max_position_embeddings', family.maxPositions);
+  const { ropeTheta, ropeScaling } = rotaryOf(json, maxPositions);
+  if (ropeScaling.type === 'dynamic' && headDim === 2)
+    throw new ConfigError('head_dim', '2 is too small for rotary positions of type dynamic');
   const attentionBias = modelType === 'llama' && flag(json, 'attention_bias');
   const endTokens = tokenIds(generation, 'eos_token_id');
   return {
@@ -64,9 +68,11 @@ export function parseLlamaConfig(json: JsonObject, generation: JsonObject = {}):
     heads,
     kvHeads,
     headDim,
-    maxPositions,
+    // What is scaled by the length of the text or to it goes on to the scaled length.
+    maxPositions: longestText(ropeScaling, maxPositions),
     normEps: positive(json, 'rms_norm_eps', 1e-6),
-    ...rotaryOf(json, maxPositions),
+    ropeTheta,
+    ropeScaling,
     tieWordEmbeddings: flag(json, 'tie_word_embeddings'),
     qkvBias: modelType === 'qwen2' || attentionBias,
     outputBias: attentionBias,
@@ -101,54 +107,4 @@ function windows(
   }
   const from = json.max_window_layers === 0 ? 0 : count(json, 'max_window_layers', 28);
   return (layer) => (layer >= from ? size : undefined);
-}
-
-/** `rope_scaling` of transformers 4 goes before `rope_parameters` of 5, as there. */
-function rotaryOf(json: JsonObject, maxPositions: number): Pick<LlamaConfig, 'ropeTheta' | 'ropeScaling'> {
-  const key = json.rope_scaling == null ? 'rope_parameters' : 'rope_scaling';
-  const rope = (json[key] ?? {}) as JsonObject;
-  if (typeof rope !== 'object' || Array.isArray(rope)) throw new ConfigError(key, 'is not an object');
-  if ('full_attention' in rope || 'sliding_attention' in rope)
-    throw new ConfigError(key, 'rotary positions that differ between layers are not supported');
-  for (const [where, values] of [
-    ['partial_rotary_factor', json],
-    [`${key}.partial_rotary_factor`, rope],
-  ] as const)
-    if ((values.partial_rotary_factor ?? 1) !== 1)
-      throw new ConfigError(where, 'rotary positions in a part of the head are not supported');
-  const ropeTheta = positive(rope.rope_theta == null ? json : rope, 'rope_theta', 10000);
-  const type = rope.rope_type ?? rope.type ?? 'default';
-  switch (type) {
-    case 'default':
-      return { ropeTheta, ropeScaling: { type: 'default' } };
-    case 'linear':
-      return { ropeTheta, ropeScaling: { type: 'linear', factor: positive(rope, 'factor') } };
-    case 'llama3': {
-      const [lowFreqFactor, highFreqFactor] = [
-        positive(rope, 'low_freq_factor'),
-        positive(rope, 'high_freq_factor'),
-      ];
-      if (highFreqFactor <= lowFreqFactor)
-        throw new ConfigError(
-          `${key}.high_freq_factor`,
-          `${highFreqFactor} is not above low_freq_factor, ${lowFreqFactor}`,
-        );
-      const outside = json.original_max_position_embeddings != null;
-      const originalMaxPositions = positive(
-        outside ? json : rope,
-        'original_max_position_embeddings',
-        maxPositions,
-      );
-      const factor = positive(rope, 'factor');
-      return {
-        ropeTheta,
-        ropeScaling: { type: 'llama3', factor, lowFreqFactor, highFreqFactor, originalMaxPositions },
-      };
-    }
-    default:
-      throw new ConfigError(
-        key,
-        `type ${JSON.stringify(type)} is not supported; supported are default, linear, llama3`,
-      );
-  }
 }

@@ -1,6 +1,6 @@
 import { type Context, Embedding, Linear, Module, RmsNorm, Site } from '@graftjs/nn';
 import type { Tensor } from '@graftjs/tensor';
-import { DecoderBlock, frequencyTensor, KvCache, rotaryTable } from '@graftjs/transformer';
+import { KvCache, LlamaBlock, type RotaryTable, rotaryTable } from '@graftjs/transformer';
 import type { Architecture, CausalInputs, CausalLM, PositionDetails } from '../architecture.ts';
 import { positionsOf } from '../positions.ts';
 import { type LlamaConfig, llamaTypes, parseLlamaConfig } from './config.ts';
@@ -11,21 +11,21 @@ import { type LlamaConfig, llamaTypes, parseLlamaConfig } from './config.ts';
  */
 export class LlamaModel extends Module {
   readonly embed_tokens: Embedding;
-  readonly layers: DecoderBlock[];
+  readonly layers: LlamaBlock[];
   readonly norm: RmsNorm;
   /** Rotary positions, i32 `[t]` or `[b, t]`: for attachments that put keys in front of the text's. */
   readonly positions: Site<PositionDetails> = new Site();
-  readonly #frequencies: Tensor;
+  readonly #rotary: RotaryTable;
 
   constructor(config: LlamaConfig) {
     super();
     this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize);
     this.layers = Array.from({ length: config.layers }, (_, i) => {
       const window = config.windowOf(i);
-      return new DecoderBlock({ ...config, ...(window ? { window } : {}) }, i);
+      return new LlamaBlock({ ...config, ...(window ? { window } : {}) }, i);
     });
     this.norm = new RmsNorm(config.hiddenSize, config.normEps);
-    this.#frequencies = frequencyTensor({
+    this.#rotary = rotaryTable({
       headDim: config.headDim,
       theta: config.ropeTheta,
       scaling: config.ropeScaling,
@@ -36,8 +36,7 @@ export class LlamaModel extends Module {
   forward(inputs: CausalInputs, context: Context): Tensor {
     let hidden = this.embed_tokens.forward(inputs.inputIds, context);
     const positions = positionsOf(inputs, hidden.shape[1]!);
-    const { cos, sin } = rotaryTable(this.positions.apply(positions, { context }), this.#frequencies);
-    const pass = { ...inputs, cos, sin };
+    const pass = { ...inputs, ...this.#rotary(this.positions.apply(positions, { context })) };
     for (const layer of this.layers) hidden = layer.forward(hidden, pass, context);
     return this.norm.forward(hidden);
   }
