@@ -86,7 +86,8 @@ describe('runQuickstart', () => {
     const evaluator = new Evaluator(runtime, ({ inputIds, labels }, context) =>
       tokenLossSum(model.forward({ inputIds }, context), labels),
     );
-    const loss = async (): Promise<number> => evaluator.loss([collate(chunkText(heldOutIds(), 32))]);
+    const loss = async (): Promise<number> =>
+      (await evaluator.evaluate([collate(chunkText(heldOutIds(), 32))])).loss;
     await peft.loadAdapter(folder);
     expect(await loss()).toBeCloseTo(result.heldOutLossAfter, 5);
   });

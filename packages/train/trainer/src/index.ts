@@ -1,7 +1,14 @@
 export { DivergedError, ResumeError, RunLostError } from './errors.ts';
 export type { CheckpointEvent, CompileEvent, EvaluationEvent, StepEvent, TrainEvent } from './events.ts';
-export { BatchInputs, Evaluator, type LossSum } from './loss-programs.ts';
+export {
+  type BatchShape,
+  type BatchTensors,
+  type Evaluation,
+  Evaluator,
+  type LossSum,
+} from './loss-programs.ts';
 export type { BestStep, RunState } from './run-state.ts';
+export { type StepGraph, StepGraphs, type StepGraphsOptions } from './step-graphs.ts';
 export { type StepResult, TrainStep } from './train-step.ts';
 export { Trainer } from './trainer.ts';
 export type { TrainerOptions, TrainResult } from './trainer-options.ts';

@@ -1,27 +1,85 @@
-import type { Program, Runtime } from '@graftjs/compiler';
+import type { Program, ProgramRequest, Runtime } from '@graftjs/compiler';
 import type { Batch } from '@graftjs/data';
 import { Context } from '@graftjs/nn';
-import { mul, type Tensor, Variable } from '@graftjs/tensor';
+import { type Tensor, Variable } from '@graftjs/tensor';
 
-/** What is trained: from a batch to the sum of its supervised tokens' losses, an f32 scalar. */
-export type LossSum = (
-  inputs: { readonly inputIds: Tensor; readonly labels: Tensor },
-  context: Context,
-) => Tensor;
+/** A batch as tensors. */
+export interface BatchTensors {
+  /** i32 `[b, t]`. */
+  readonly inputIds: Tensor;
+  /** i32 `[b, t]`, not shifted, -100 where nothing is learnt. */
+  readonly labels: Tensor;
+  /** i32 `[b, t, 2]`, of packed batches only: where the text of each token begins and ends in its row. */
+  readonly segments?: Tensor;
+}
+
+/**
+ * What is trained: from a batch to the sum of its supervised tokens' losses, an f32 scalar. Whoever packs hands
+ * `segments` on to the model.
+ */
+export type LossSum = (batch: BatchTensors, context: Context) => Tensor;
+
+/** What of a batch its program depends on. */
+export type BatchShape = Pick<Batch, 'batchSize' | 'length' | 'segments'>;
 
 /** The variables through which batches of one shape enter a program. */
-export class BatchInputs {
+export class BatchInputs implements BatchTensors {
   readonly inputIds: Variable;
   readonly labels: Variable;
+  readonly segments?: Variable;
 
-  constructor(batchSize: number, length: number) {
-    const shape = [batchSize, length];
-    this.inputIds = new Variable(shape, undefined, { dtype: 'i32', name: 'inputIds' });
-    this.labels = new Variable(shape, undefined, { dtype: 'i32', name: 'labels' });
+  constructor({ batchSize, length, segments }: BatchShape) {
+    const input = (name: string, ...more: number[]): Variable =>
+      new Variable([batchSize, length, ...more], undefined, { dtype: 'i32', name });
+    this.inputIds = input('inputIds');
+    this.labels = input('labels');
+    if (segments) this.segments = input('segments', 2);
   }
   set(batch: Batch): void {
     this.inputIds.set(Int32Array.from(batch.inputIds));
     this.labels.set(Int32Array.from(batch.labels));
+    this.segments?.set(Int32Array.from(batch.segments!));
+  }
+}
+
+interface BatchProgram {
+  readonly inputs: BatchInputs;
+  readonly program: Program;
+}
+
+/** The programs of a graph over batches, one for each shape. */
+export class BatchPrograms {
+  readonly #runtime: Runtime;
+  readonly #build: (shape: BatchShape) => { readonly inputs: BatchInputs; readonly request: ProgramRequest };
+  readonly #programs = new Map<string, Promise<BatchProgram>>();
+
+  constructor(
+    runtime: Runtime,
+    build: (shape: BatchShape) => { readonly inputs: BatchInputs; readonly request: ProgramRequest },
+  ) {
+    this.#runtime = runtime;
+    this.#build = build;
+  }
+
+  /** @throws TypeError where the batch is packed and the loss does not look at its segments */
+  of(batch: BatchShape): Promise<BatchProgram> {
+    const key = `${batch.batchSize}x${batch.length}${batch.segments ? ' packed' : ''}`;
+    let known = this.#programs.get(key);
+    if (!known) {
+      known = this.#compile(batch);
+      this.#programs.set(key, known);
+    }
+    return known;
+  }
+
+  async #compile(batch: BatchShape): Promise<BatchProgram> {
+    const { inputs, request } = this.#build(batch);
+    const program = await this.#runtime.compile(request);
+    if (inputs.segments && !program.variables.includes(inputs.segments))
+      throw new TypeError(
+        'the batches are packed, but lossSum does not use their segments, so that texts would see each other: hand them on to the model, or train without packing',
+      );
+    return { inputs, program };
   }
 }
 
@@ -34,48 +92,40 @@ export function heldBack<T>(result: Promise<T>): Promise<T> {
   return result;
 }
 
-export const shapeKey = (batch: Batch): string => `${batch.batchSize}x${batch.length}`;
+/** What batches came to. */
+export interface Evaluation {
+  /** Mean over the supervised tokens. */
+  readonly loss: number;
+  readonly supervisedTokens: number;
+  /** All, without padding. */
+  readonly tokens: number;
+}
 
-/** Held-out loss: one program for each batch shape, no dropout, no gradients. */
+/** Loss without dropout and without gradients: one program for each batch shape. */
 export class Evaluator {
-  readonly #runtime: Runtime;
-  readonly #lossSum: LossSum;
-  readonly #programs = new Map<string, { inputs: BatchInputs; program: Promise<Program> }>();
+  readonly #programs: BatchPrograms;
 
   constructor(runtime: Runtime, lossSum: LossSum) {
-    this.#runtime = runtime;
-    this.#lossSum = lossSum;
+    this.#programs = new BatchPrograms(runtime, (shape) => {
+      const inputs = new BatchInputs(shape);
+      return { inputs, request: { outputs: [lossSum(inputs, new Context())] } };
+    });
   }
 
-  /** Mean loss over the supervised tokens of all batches. */
-  async loss(batches: Iterable<Batch>): Promise<number> {
+  async evaluate(batches: Iterable<Batch>): Promise<Evaluation> {
     let total = 0;
+    let supervisedTokens = 0;
     let tokens = 0;
     const pending: Promise<number>[] = [];
     for (const batch of batches) {
-      const { inputs, program } = this.#programFor(batch);
-      const ready = await program;
+      const { inputs, program } = await this.#programs.of(batch);
       inputs.set(batch);
-      pending.push(heldBack(ready.run().then(([sum]) => sum![0]!)));
-      tokens += batch.supervisedTokens;
+      pending.push(heldBack(program.run().then(([sum]) => sum![0]!)));
+      supervisedTokens += batch.supervisedTokens;
+      tokens += batch.tokens;
       if (pending.length > 4) total += await pending.shift()!;
     }
     for (const sum of pending) total += await sum;
-    return total / tokens;
-  }
-
-  #programFor(batch: Batch): { inputs: BatchInputs; program: Promise<Program> } {
-    const key = shapeKey(batch);
-    let known = this.#programs.get(key);
-    if (!known) {
-      const inputs = new BatchInputs(batch.batchSize, batch.length);
-      const sum = this.#lossSum(inputs, new Context());
-      known = { inputs, program: this.#runtime.compile({ outputs: [sum] }) };
-      this.#programs.set(key, known);
-    }
-    return known;
+    return { loss: total / supervisedTokens, supervisedTokens, tokens };
   }
 }
-
-/** `sum * scale` where the scale, one over the tokens of the whole window, is data. */
-export const scaledLoss = (sum: Tensor, scale: Variable): Tensor => mul(sum, scale);

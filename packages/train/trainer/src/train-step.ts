@@ -1,58 +1,36 @@
 import type { Program, Runtime } from '@graftjs/compiler';
 import type { Batch } from '@graftjs/data';
-import { Context, type Parameter } from '@graftjs/nn';
-import type { Optimizer, UpdateOptions } from '@graftjs/optim';
-import { add, gradients, type HostArray, type Tensor, Variable, zeros } from '@graftjs/tensor';
-import { BatchInputs, heldBack, type LossSum, scaledLoss, shapeKey } from './loss-programs.ts';
+import type { HostArray } from '@graftjs/tensor';
+import { BatchPrograms, heldBack } from './loss-programs.ts';
+import { StepGraphs, type StepGraphsOptions } from './step-graphs.ts';
 
 export interface StepResult {
   readonly loss: number;
   readonly gradNorm: number;
 }
 
-/**
- * The programs of one optimizer step. One micro-batch: forward, backward and update are one program. Several: each
- * adds its gradients, scaled by the supervised tokens of the whole window, to accumulators (so that the sum is the
- * gradient of the large batch), and a last program updates. Where the loss or the gradients are not finite, the update
- * changes nothing.
- */
+/** Compiles and runs the graphs of optimizer steps. */
 export class TrainStep {
   readonly #runtime: Runtime;
-  readonly #lossSum: LossSum;
-  readonly #parameters: readonly Parameter[];
-  readonly #optimizer: Optimizer;
-  readonly #clipNorm: number | undefined;
-  /** 1 / supervised tokens of the window. */
-  readonly #scale = new Variable([], undefined, { name: 'loss scale' });
-  /** Key of the step's random draws. */
-  readonly #seed = new Variable([2], undefined, { dtype: 'u32', name: 'random seed' });
-  /** Loss of the window's micro-batches so far. */
-  readonly #lossSoFar = new Variable([], undefined, { name: 'loss so far' });
-  readonly #whole = new Map<string, { inputs: BatchInputs; program: Promise<Program> }>();
-  readonly #micro = new Map<string, { inputs: BatchInputs; program: Promise<Program> }>();
+  readonly #optimizer: StepGraphsOptions['optimizer'];
+  readonly #graphs: StepGraphs;
+  readonly #whole: BatchPrograms;
+  readonly #micro: BatchPrograms;
   #apply: Promise<Program> | undefined;
 
-  constructor(
-    runtime: Runtime,
-    lossSum: LossSum,
-    parameters: readonly Parameter[],
-    optimizer: Optimizer,
-    clipNorm: number | undefined,
-  ) {
+  constructor(runtime: Runtime, options: StepGraphsOptions) {
+    const graphs = new StepGraphs(options);
     this.#runtime = runtime;
-    this.#lossSum = lossSum;
-    this.#parameters = parameters;
-    this.#optimizer = optimizer;
-    this.#clipNorm = clipNorm;
+    this.#optimizer = options.optimizer;
+    this.#graphs = graphs;
+    this.#whole = new BatchPrograms(runtime, (shape) => graphs.whole(shape));
+    this.#micro = new BatchPrograms(runtime, (shape) => graphs.micro(shape));
   }
 
   /** Compiles what the window needs; the first call of a shape takes long. */
   async prepare(window: readonly Batch[]): Promise<void> {
-    if (window.length === 1) await this.#wholeFor(window[0]!).program;
-    else {
-      for (const batch of window) await this.#microFor(batch).program;
-      await this.#applyProgram();
-    }
+    for (const batch of window) await this.#programsFor(window).of(batch);
+    if (window.length > 1) await this.#applyProgram();
   }
 
   /** Submits step `step` (0 for the first) and gives its numbers when the device has them. */
@@ -65,14 +43,13 @@ export class TrainStep {
     await this.prepare(window);
     this.#optimizer.beginStep(learningRate);
     const tokens = window.reduce((n, b) => n + b.supervisedTokens, 0);
-    this.#scale.set(Float32Array.of(1 / tokens));
+    this.#graphs.scale.set(Float32Array.of(1 / tokens));
     let numbers: Promise<HostArray[]> | undefined;
     for (const [i, batch] of window.entries()) {
-      const { inputs, program } = window.length === 1 ? this.#wholeFor(batch) : this.#microFor(batch);
-      const ready = await program;
-      this.#seed.set(Uint32Array.of(seed, step * 1024 + i));
+      const { inputs, program } = await this.#programsFor(window).of(batch);
+      this.#graphs.seed.set(Uint32Array.of(seed, step * 1024 + i));
       inputs.set(batch);
-      numbers = heldBack(ready.run());
+      numbers = heldBack(program.run());
     }
     if (window.length > 1) numbers = heldBack((await this.#applyProgram()).run());
     return async () => {
@@ -81,46 +58,12 @@ export class TrainStep {
     };
   }
 
-  #build(batch: Batch): { inputs: BatchInputs; loss: Tensor; grads: readonly Tensor[] } {
-    const inputs = new BatchInputs(batch.batchSize, batch.length);
-    const sum = this.#lossSum(inputs, new Context({ training: true, seed: this.#seed }));
-    const loss = scaledLoss(sum, this.#scale);
-    return { inputs, loss, grads: gradients(loss, this.#parameters) };
-  }
-
-  #wholeFor(batch: Batch): { inputs: BatchInputs; program: Promise<Program> } {
-    return entry(this.#whole, shapeKey(batch), () => {
-      const { inputs, loss, grads } = this.#build(batch);
-      const { updates, gradNorm } = this.#optimizer.update(grads, this.#guarded(loss));
-      return { inputs, program: this.#runtime.compile({ outputs: [loss, gradNorm], updates }) };
-    });
-  }
-
-  #microFor(batch: Batch): { inputs: BatchInputs; program: Promise<Program> } {
-    return entry(this.#micro, shapeKey(batch), () => {
-      const { inputs, loss, grads } = this.#build(batch);
-      const updates = this.#optimizer.accumulate(grads);
-      const soFar = this.#lossSoFar;
-      return { inputs, program: this.#runtime.compile({ updates: [...updates, [soFar, add(soFar, loss)]] }) };
-    });
+  #programsFor(window: readonly Batch[]): BatchPrograms {
+    return window.length === 1 ? this.#whole : this.#micro;
   }
 
   #applyProgram(): Promise<Program> {
-    this.#apply ??= (() => {
-      const soFar = this.#lossSoFar;
-      const { updates, gradNorm } = this.#optimizer.applyAccumulated(this.#guarded(soFar));
-      return this.#runtime.compile({ outputs: [soFar, gradNorm], updates: [...updates, [soFar, zeros([])]] });
-    })();
+    this.#apply ??= this.#runtime.compile(this.#graphs.apply());
     return this.#apply;
   }
-
-  #guarded(loss: Tensor): UpdateOptions {
-    return { guard: [loss], ...(this.#clipNorm === undefined ? {} : { clipNorm: this.#clipNorm }) };
-  }
-}
-
-function entry<V>(map: Map<string, V>, key: string, make: () => V): V {
-  const known = map.get(key) ?? make();
-  map.set(key, known);
-  return known;
 }

@@ -1,6 +1,6 @@
 import type { FileContent, Folder } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
-import type { CollateOptions, Example } from '@graftjs/data';
+import type { CollateOptions, DataLoaderOptions, Example } from '@graftjs/data';
 import type { Parameter } from '@graftjs/nn';
 import type { Optimizer } from '@graftjs/optim';
 import type { TrainEvent } from './events.ts';
@@ -17,8 +17,10 @@ export interface TrainerOptions {
   readonly learningRate: (step: number) => number;
   readonly examples: readonly Example[];
   readonly collate: CollateOptions;
-  /** Examples of one micro-batch. */
+  /** Examples of one micro-batch; with packing: blocks. */
   readonly batchSize: number;
+  /** Examples are packed into blocks of `collate.maxLength` tokens: see `DataLoader`. Default false. */
+  readonly packing?: DataLoaderOptions['packing'];
   /** Micro-batches of one step. Default 1. */
   readonly accumulate?: number;
   readonly totalSteps: number;

@@ -36,18 +36,12 @@ export class Trainer {
   constructor(options: TrainerOptions) {
     this.#options = options;
     this.#skips = new SkipCount(options.skipLimit ?? 5);
-    this.#loader = new DataLoader(options.examples, {
-      ...options.collate,
-      batchSize: options.batchSize,
-      seed: options.seed ?? 0,
+    const { collate, batchSize, packing, seed = 0 } = options;
+    this.#loader = new DataLoader(options.examples, { ...collate, batchSize, packing, seed });
+    this.#step = new TrainStep(options.runtime, {
+      ...options,
+      parameters: [...options.parameters.values()],
     });
-    this.#step = new TrainStep(
-      options.runtime,
-      options.lossSum,
-      [...options.parameters.values()],
-      options.optimizer,
-      options.clipNorm,
-    );
     this.#evaluator = new Evaluator(options.runtime, options.lossSum);
   }
 
@@ -58,10 +52,11 @@ export class Trainer {
 
   /** Mean loss over all supervised tokens of the held-out examples. */
   async heldOutLoss(): Promise<number> {
-    const { heldOut, collate, batchSize } = this.#options;
-    return this.#evaluator.loss(
-      new DataLoader(heldOut ?? [], { ...collate, batchSize, shuffle: false, epochs: 1 }),
+    const { heldOut, collate, batchSize, packing } = this.#options;
+    const { loss } = await this.#evaluator.evaluate(
+      new DataLoader(heldOut ?? [], { ...collate, batchSize, packing, shuffle: false, epochs: 1 }),
     );
+    return loss;
   }
 
   /**
@@ -102,8 +97,7 @@ export class Trainer {
   }
 
   async #train(): Promise<TrainResult> {
-    const { totalSteps, signal, beforeStep, evaluateEvery, saveEvery, keepBest, heldOut, examples } =
-      this.#options;
+    const { totalSteps, signal, beforeStep, evaluateEvery, saveEvery, keepBest, heldOut } = this.#options;
     const firstStep = this.#done;
     const clock = new StepClock(totalSteps);
     let heldOutLoss: number | undefined;
@@ -120,7 +114,7 @@ export class Trainer {
         if (signal?.aborted) break;
       }
       const index = this.#done;
-      const { cursor } = this.#loader;
+      const epoch = this.#loader.progress;
       const window = this.#nextWindow();
       await this.#step.prepare(window);
       const learningRate = this.#options.learningRate(index);
@@ -138,7 +132,7 @@ export class Trainer {
           event: 'step',
           step: index + 1,
           totalSteps,
-          epoch: cursor.epoch + cursor.index / examples.length,
+          epoch,
           ...numbers,
           skipped,
           learningRate,
@@ -229,11 +223,12 @@ export class Trainer {
   }
 
   #settings(): Readonly<Record<string, unknown>> {
-    const { batchSize, accumulate, totalSteps, clipNorm, seed, settings } = this.#options;
+    const { batchSize, accumulate, totalSteps, clipNorm, seed, packing, settings } = this.#options;
     return {
       ...settings,
       batchSize,
       accumulate: accumulate ?? 1,
+      ...(packing ? { packing } : {}),
       totalSteps,
       clipNorm: clipNorm ?? null,
       seed: seed ?? 0,

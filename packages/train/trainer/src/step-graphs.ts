@@ -1,0 +1,74 @@
+import type { ProgramRequest } from '@graftjs/compiler';
+import { Context, type Parameter } from '@graftjs/nn';
+import type { Optimizer, UpdateOptions } from '@graftjs/optim';
+import { add, gradients, mul, type Tensor, Variable, zeros } from '@graftjs/tensor';
+import { BatchInputs, type BatchShape, type LossSum } from './loss-programs.ts';
+
+export interface StepGraphsOptions {
+  readonly lossSum: LossSum;
+  /** What is trained. */
+  readonly parameters: readonly Parameter[];
+  readonly optimizer: Optimizer;
+  /** Greatest global norm of the gradients; left out: no clipping. */
+  readonly clipNorm?: number | undefined;
+}
+
+/** A program yet to be compiled, and how batches enter it. */
+export interface StepGraph {
+  readonly inputs: BatchInputs;
+  readonly request: ProgramRequest;
+}
+
+/**
+ * The graphs of one optimizer step. One micro-batch: forward, backward and update are one program. Several: each
+ * adds its gradients, scaled by the supervised tokens of the whole window, to accumulators (so that the sum is the
+ * gradient of the large batch), and a last program updates. Where the loss or the gradients are not finite, the update
+ * changes nothing.
+ */
+export class StepGraphs {
+  /** 1 / supervised tokens of the window. */
+  readonly scale = new Variable([], undefined, { name: 'loss scale' });
+  /** Key of the step's random draws. */
+  readonly seed = new Variable([2], undefined, { dtype: 'u32', name: 'random seed' });
+  /** Loss of the window's micro-batches so far. */
+  readonly #lossSoFar = new Variable([], undefined, { name: 'loss so far' });
+  readonly #options: StepGraphsOptions;
+
+  constructor(options: StepGraphsOptions) {
+    this.#options = options;
+  }
+
+  /** A whole step over one micro-batch: gives loss and gradient norm. */
+  whole(shape: BatchShape): StepGraph {
+    const { inputs, loss, grads } = this.#build(shape);
+    const { updates, gradNorm } = this.#options.optimizer.update(grads, this.#guarded(loss));
+    return { inputs, request: { outputs: [loss, gradNorm], updates } };
+  }
+
+  /** One of several micro-batches of a step. */
+  micro(shape: BatchShape): StepGraph {
+    const { inputs, loss, grads } = this.#build(shape);
+    const updates = this.#options.optimizer.accumulate(grads);
+    const soFar = this.#lossSoFar;
+    return { inputs, request: { updates: [...updates, [soFar, add(soFar, loss)]] } };
+  }
+
+  /** The update after several micro-batches: gives loss and gradient norm. */
+  apply(): ProgramRequest {
+    const soFar = this.#lossSoFar;
+    const { updates, gradNorm } = this.#options.optimizer.applyAccumulated(this.#guarded(soFar));
+    return { outputs: [soFar, gradNorm], updates: [...updates, [soFar, zeros([])]] };
+  }
+
+  #build(shape: BatchShape): { inputs: BatchInputs; loss: Tensor; grads: readonly Tensor[] } {
+    const { lossSum, parameters } = this.#options;
+    const inputs = new BatchInputs(shape);
+    const loss = mul(lossSum(inputs, new Context({ training: true, seed: this.seed })), this.scale);
+    return { inputs, loss, grads: gradients(loss, parameters) };
+  }
+
+  #guarded(loss: Tensor): UpdateOptions {
+    const { clipNorm } = this.#options;
+    return { guard: [loss], ...(clipNorm === undefined ? {} : { clipNorm }) };
+  }
+}
