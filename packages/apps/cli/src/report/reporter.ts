@@ -1,3 +1,4 @@
+import type { PhaseEvent, StartEvent as QuickstartStart, SampleEvent } from '@graftjs/quickstart';
 import type { TrainEvent } from '@graftjs/trainer';
 import type { Host } from '../host.ts';
 
@@ -8,37 +9,16 @@ export interface NoteEvent {
 }
 
 /** A run begins or goes on. */
-export interface StartEvent {
-  readonly event: 'start';
+export interface StartEvent extends QuickstartStart {
   readonly run: string;
-  readonly device: string;
   /** Steps done before. */
   readonly step: number;
-  readonly totalSteps: number;
-  readonly trainableParameters: number;
-  readonly parameters: number;
-  readonly examples: number;
-  readonly heldOutExamples: number;
-}
-
-/** Text that the model writes. */
-export interface SampleEvent {
-  readonly event: 'sample';
-  readonly when: 'before' | 'after';
-  readonly prompt: string;
-  readonly text: string;
 }
 
 /** A piece of the text that `generate` writes. */
 export interface TextEvent {
   readonly event: 'text';
   readonly text: string;
-}
-
-/** What `quickstart` does next. */
-export interface PhaseEvent {
-  readonly event: 'phase';
-  readonly phase: string;
 }
 
 export type ReportEvent = TrainEvent | NoteEvent | StartEvent | SampleEvent | TextEvent | PhaseEvent;
