@@ -2,6 +2,7 @@ export { CapturedStep, type StepInput, type StepVariables } from './capture.ts';
 export type { Explanation } from './explain.ts';
 export { lower, UnsupportedOperationError } from './ir.ts';
 export { makePlan, type Plan } from './plan.ts';
-export { explainRequest, type ProgramRequest } from './plan-request.ts';
+export type { ProgramRequest } from './plan-request.ts';
+export { PlanningRuntime } from './planning-runtime.ts';
 export { Program } from './program.ts';
 export { Runtime, type RuntimeOptions } from './runtime.ts';

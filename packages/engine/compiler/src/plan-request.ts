@@ -1,6 +1,5 @@
 import type { Tensor, Variable } from '@graftjs/tensor';
 import type { DeviceTraits } from '@graftjs/webgpu';
-import { type Explanation, explain } from './explain.ts';
 import { lower } from './ir.ts';
 import { makePlan, type Plan } from './plan.ts';
 
@@ -44,16 +43,4 @@ export function lowerRequest(
     variables,
     makePlan: () => makePlan(ir, outputs.length, slots, traits),
   };
-}
-
-/**
- * What a run of a program would cost on a device with these traits. Nothing is compiled, no memory is taken, and no
- * device need be there.
- */
-export function explainRequest(
-  request: ProgramRequest,
-  traits: DeviceTraits,
-): Explanation & { readonly variables: readonly Variable[] } {
-  const { makePlan, variables } = lowerRequest(request, traits);
-  return { ...explain(makePlan(), variables), variables };
 }

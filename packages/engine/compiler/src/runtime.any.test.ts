@@ -2,7 +2,7 @@ import { evaluate } from '@graftjs/reference';
 import * as t from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { explainRequest } from './plan-request.ts';
+import { PlanningRuntime } from './planning-runtime.ts';
 import { Runtime } from './runtime.ts';
 
 let gpu: Gpu;
@@ -289,15 +289,19 @@ test('a training step: gradients and updates in place over several steps', async
   expect(program.explain().copies).toBe(0);
 });
 
-test('a request is explained without a device as its program is', async () => {
+test('a program is planned without a device as with one', async () => {
   const w = noise([12, 8]);
   const grads = t.gradients(t.sum(t.tanh(t.matmul(noise([5, 12]), w))), [w]);
   const request = { outputs: [t.sum(grads[0]!)], updates: [[w, t.sub(w, grads[0]!)] as const] };
-  const { variables, ...explained } = explainRequest(request, runtime.traits);
+  const planning = new PlanningRuntime(runtime.traits);
+  const planned = await planning.compile(request);
   const program = await runtime.compile(request);
-  expect(explained).toEqual(program.explain());
-  expect(variables).toEqual(program.variables);
-  expect(explained.dispatches).toBeGreaterThan(1);
+  expect(planned.explain()).toEqual(program.explain());
+  expect(planned.variables).toEqual(program.variables);
+  expect(planned.explain().dispatches).toBeGreaterThan(1);
+  expect(await planned.run()).toEqual([new Float32Array(1)]);
+  expect(await planning.read(w)).toEqual(new Float32Array(96));
+  expect((await planning.materialize(grads[0]!)).shape).toEqual([12, 8]);
 });
 
 test('two variables exchange their values', async () => {
