@@ -19,6 +19,7 @@ export {
   VocabularyError,
 } from './errors.ts';
 export { type Example, ignoreLabel, supervisedTokens } from './example.ts';
+export { type GgufTokenizer, ggufTokenizer } from './gguf-tokenizer.ts';
 export { joinDocuments } from './join-documents.ts';
 export { type JsonlOptions, type JsonRow, readJsonl, readPlainText } from './jsonl.ts';
 export { type PackOptions, type PackStatistics, pack } from './pack.ts';
