@@ -62,6 +62,12 @@ const data = z.strictObject({
     expects: 'truncate, drop or split',
     aliases: ['excessLengthStrategy', 'truncationMode'],
   }),
+  packing: key(boolean.default(false), {
+    about:
+      'Fill rows of maxLength tokens with whole examples, each of which sees itself only: faster where examples are short.',
+    expects: 'true or false',
+    aliases: ['samplePacking', 'neatPacking'],
+  }),
   maskPrompt: key(boolean.default(true), {
     about: "Learn completions and assistant's turns only; false learns every token.",
     expects: 'true or false',
@@ -128,7 +134,7 @@ const training = z.strictObject({
     defaultText: '3, where steps is not given',
   }),
   batchSize: key(whole(1).default(8), {
-    about: 'Examples of one micro-batch.',
+    about: 'Examples of one micro-batch; with packing: rows.',
     expects: 'a whole number of at least 1',
     aliases: ['perDeviceTrainBatchSize', 'microBatchSize'],
   }),
@@ -213,7 +219,7 @@ const training = z.strictObject({
 
 const top = {
   model: key(z.string().min(1), {
-    about: 'The folder of the base model, as Hugging Face transformers saves it.',
+    about: 'The base model: a folder as Hugging Face transformers saves it, or a GGUF file.',
     expects: 'a path',
     aliases: ['baseModel', 'modelNameOrPath'],
   }),

@@ -11,6 +11,7 @@ import {
   tokenizeRecords,
 } from '@graftjs/data';
 import type { Config } from '../config/schema.ts';
+import { maxLengthOf } from './batching.ts';
 
 export interface RunExamples {
   readonly train: readonly Example[];
@@ -60,10 +61,10 @@ async function readFile(
   path: string,
   config: Config,
   tokenizer: Tokenizer,
-  { vocabSize, maxPositions }: ModelLimits,
+  limits: ModelLimits,
 ): Promise<{ examples: Example[]; notes: string[] }> {
   const { format, skipBad, maskPrompt, overLong } = config.data;
-  const maxLength = Math.min(config.data.maxLength, maxPositions);
+  const maxLength = maxLengthOf(config, limits);
   const set = await readRecords(createReadStream(path), {
     file: path,
     skipBad,
@@ -73,7 +74,7 @@ async function readFile(
     maxLength,
     maskPrompt,
     overLong,
-    modelVocabSize: vocabSize,
+    modelVocabSize: limits.vocabSize,
     file: path,
     rows: set.rows,
   });

@@ -1,27 +1,52 @@
-import { nodeFolder } from '@graftjs/checkpoint/node';
 import type { Runtime } from '@graftjs/compiler';
-import type { Tokenizer } from '@graftjs/data';
-import { architectures, type CausalLM, loadModel } from '@graftjs/models';
+import { DataLoader } from '@graftjs/data';
+import type { CausalLM } from '@graftjs/models';
 import type { Config } from '../config/schema.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { type AdaptedModel, addMethod } from './adapter.ts';
-import { baseDigest } from './base-digest.ts';
+import { type Batching, batchingOf, loaderOptions } from './batching.ts';
 import { openRuntime } from './device.ts';
 import { type RunExamples, readExamples } from './examples.ts';
-import { openBase } from './open-base.ts';
+import { type Base, loadBase, openBase } from './open-base.ts';
+
+/** What a run needs before there is a device. */
+export interface PreparedData {
+  readonly config: Config;
+  readonly base: Base;
+  readonly examples: RunExamples;
+  readonly batching: Batching;
+  readonly totalSteps: number;
+}
 
 /** All that a run needs, checked and loaded. */
-export interface Prepared {
-  readonly config: Config;
+export interface Prepared extends PreparedData {
   readonly runtime: Runtime;
   readonly model: CausalLM;
-  readonly tokenizer: Tokenizer;
   /** The model with the adapter that is trained. */
   readonly peft: AdaptedModel;
-  readonly examples: RunExamples;
-  readonly totalSteps: number;
   /** Of the base model's files. */
   readonly baseDigest: string;
+}
+
+/**
+ * Checks the base model and reads the data.
+ * @throws the errors of data and model files
+ */
+export async function prepareData(config: Config, reporter: Reporter): Promise<PreparedData> {
+  const base = await openBase(config.model, config.data.chatTemplate);
+  const examples = await readExamples(config, base.tokenizer, base.config);
+  const batching = batchingOf(config, base.tokenizer, base.config);
+  const loader = new DataLoader(examples.train, { ...loaderOptions(batching), seed: config.training.seed });
+  const notes = [...examples.notes];
+  if (loader.packing) {
+    const { blocks, fill } = loader.packing;
+    notes.push(
+      `packed into ${blocks} rows of up to ${batching.collate.maxLength} tokens, ${(100 * fill).toFixed(1)} % full`,
+    );
+  }
+  for (const message of notes) reporter.report({ event: 'note', message });
+  const totalSteps = stepsOf(config, loader.batchesPerEpoch);
+  return { config, base, examples, batching, totalSteps };
 }
 
 /**
@@ -29,31 +54,18 @@ export interface Prepared {
  * @throws the errors of data, model files, device and method
  */
 export async function prepare(config: Config, reporter: Reporter): Promise<Prepared> {
-  const folder = nodeFolder(config.model);
-  const base = await openBase(folder, config.data.chatTemplate);
-  const { tokenizer } = base;
-  const examples = await readExamples(config, tokenizer, base.config);
-  for (const message of examples.notes) reporter.report({ event: 'note', message });
+  const data = await prepareData(config, reporter);
+  const { files } = data.base;
   const runtime = await openRuntime({
     onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
   });
-  const { model } = await loadModel(folder, { architectures, runtime });
+  const { model } = await loadBase(files, runtime);
   const { peft, warnings } = await addMethod(runtime, model, config);
   for (const message of warnings) reporter.report({ event: 'note', message });
-  return {
-    config,
-    runtime,
-    model,
-    tokenizer,
-    peft,
-    examples,
-    totalSteps: stepsOf(config, examples.train.length),
-    baseDigest: await baseDigest(folder),
-  };
+  return { ...data, runtime, model, peft, baseDigest: await files.digest() };
 }
 
-function stepsOf({ training }: Config, examples: number): number {
+function stepsOf({ training }: Config, batchesPerEpoch: number): number {
   if (training.steps !== undefined) return training.steps;
-  const batches = Math.ceil(examples / training.batchSize);
-  return Math.max(1, Math.ceil((training.epochs! * batches) / training.accumulate));
+  return Math.max(1, Math.ceil((training.epochs! * batchesPerEpoch) / training.accumulate));
 }

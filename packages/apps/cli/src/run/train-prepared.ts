@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import type { Checkpoint } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
-import { tokenLossSum } from '@graftjs/models';
-import { AdamW, createSchedule, type Schedule } from '@graftjs/optim';
+import { createSchedule, type Schedule } from '@graftjs/optim';
 import { type StepEvent, type TrainEvent, Trainer } from '@graftjs/trainer';
 import type { Config } from '../config/schema.ts';
 import { InterruptedError } from '../errors.ts';
@@ -11,6 +10,7 @@ import type { Reporter } from '../report/reporter.ts';
 import { deviceName } from './device.ts';
 import type { Prepared } from './prepare.ts';
 import { evaluationLoss, type RunFolder, rewindMetrics } from './run-folder.ts';
+import { stepOptions } from './step-options.ts';
 
 /** What a run came to. */
 export interface RunOutcome {
@@ -30,9 +30,6 @@ export interface RunOutcome {
   readonly device: string;
 }
 
-/** Lengths of batches are rounded up to this, so that programs are compiled for few shapes. */
-const padToMultipleOf = 32;
-
 /**
  * Trains what was prepared, from the start or from a checkpoint, and writes the adapter.
  * @throws InterruptedError after an interrupt, with a checkpoint saved; DivergedError, ResumeError
@@ -42,7 +39,7 @@ export async function trainPrepared(
   run: RunFolder,
   { host, reporter, checkpoint }: { host: Host; reporter: Reporter; checkpoint?: Checkpoint | undefined },
 ): Promise<RunOutcome> {
-  const { config, runtime, model, tokenizer, peft, examples, totalSteps } = prepared;
+  const { config, runtime, model, peft, examples, batching, totalSteps } = prepared;
   const { training } = config;
   const parameters = peft.trainableParameters();
   const abort = new AbortController();
@@ -54,21 +51,14 @@ export async function trainPrepared(
   };
   const trainer = new Trainer({
     runtime,
-    lossSum: ({ inputIds, labels }, context) => tokenLossSum(model.forward({ inputIds }, context), labels),
+    ...stepOptions(config, model, parameters),
+    ...batching,
     parameters,
-    optimizer: new AdamW(parameters, {
-      betas: [training.beta1, training.beta2],
-      eps: training.epsilon,
-      weightDecay: training.weightDecay,
-    }),
     learningRate: scheduleOf(config, totalSteps),
     examples: examples.train,
     heldOut: examples.heldOut,
-    collate: { padId: tokenizer.padId ?? tokenizer.eosId ?? 0, padToMultipleOf },
-    batchSize: training.batchSize,
     accumulate: training.accumulate,
     totalSteps,
-    ...(training.clipNorm > 0 ? { clipNorm: training.clipNorm } : {}),
     seed: training.seed,
     evaluateEvery: training.evaluateEvery,
     checkpoints: nodeFolder(join(run.path, 'checkpoints')),
