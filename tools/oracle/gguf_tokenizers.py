@@ -3,7 +3,8 @@
     python tools/oracle/gguf_tokenizers.py
     python tools/oracle/gguf_tokenizers.py --llama-cpp    also compares with llama.cpp (package xllamacpp)
 
-Writes packages/io/data/test/fixtures/gguf/<kind>.json: `metadata` as a GGUF file has it, and `cases`, [text, ids].
+Writes packages/io/data/test/fixtures/gguf/<kind>.json: `metadata` as a GGUF file has it, and `cases`, [text, ids],
+and packages/apps/cli/test/fixtures/tiny.Q8_0.gguf, a model with random weights and such a tokenizer.
 Byte-level kinds: ids by Hugging Face tokenizers, set up as the models' own tokenizer.json is. SentencePiece: ids by
 sentencepiece. Differences of llama.cpp are printed; it approximates some of the regular expressions.
 """
@@ -24,6 +25,7 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKEN
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "packages/io/data/test/fixtures/gguf"
+TINY = ROOT / "packages/apps/cli/test/fixtures/tiny.Q8_0.gguf"
 TEXT = ROOT / "packages/assets/tiny-llama/files/quickstart/train.jsonl"
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
@@ -153,9 +155,9 @@ def write_gguf(path, metadata):
     """The vocabulary in a model as small as llama.cpp loads."""
     writer = gguf.GGUFWriter(path, "llama")
     for add, value in [
-        (writer.add_context_length, 64), (writer.add_embedding_length, 32), (writer.add_block_count, 1),
-        (writer.add_feed_forward_length, 32), (writer.add_head_count, 1), (writer.add_head_count_kv, 1),
-        (writer.add_rope_dimension_count, 32),
+        (writer.add_context_length, 256), (writer.add_embedding_length, 32), (writer.add_block_count, 1),
+        (writer.add_feed_forward_length, 64), (writer.add_head_count, 2), (writer.add_head_count_kv, 1),
+        (writer.add_rope_dimension_count, 16),
     ]:
         add(value)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -166,12 +168,18 @@ def write_gguf(path, metadata):
             writer.add_string(key, value)
         else:
             writer.add_array(key, value)
-    count = len(metadata["tokenizer.ggml.tokens"])
-    shapes = {"token_embd": (count, 32), "output_norm": (32,)}
-    shapes |= {f"blk.0.{name}": (32, 32) for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]}
-    shapes |= {f"blk.0.{name}": (32,) for name in ["attn_norm", "ffn_norm"]}
+    chance = np.random.default_rng(3)
+    quantized = gguf.GGMLQuantizationType.Q8_0
+    shapes = {
+        "token_embd": (len(metadata["tokenizer.ggml.tokens"]), 32), "blk.0.attn_q": (32, 32), "blk.0.attn_k": (16, 32),
+        "blk.0.attn_v": (16, 32), "blk.0.attn_output": (32, 32), "blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32),
+        "blk.0.ffn_down": (32, 64),
+    }
     for name, shape in shapes.items():
-        writer.add_tensor(f"{name}.weight", np.ones(shape, np.float32))
+        values = (chance.normal(size=shape) * 0.2).astype(np.float32)
+        writer.add_tensor(f"{name}.weight", gguf.quantize(values, quantized), raw_dtype=quantized)
+    for name in ["output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"]:
+        writer.add_tensor(f"{name}.weight", np.ones(32, np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -216,6 +224,8 @@ def main():
         (OUT / f"{kind}.json").write_text(text + "\n")
         if check:
             compare_with_llama_cpp(kind, metadata, cases)
+    TINY.parent.mkdir(parents=True, exist_ok=True)
+    write_gguf(TINY, kinds["smollm"][0])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import type { Tokenizer } from '@graftjs/data';
 import { Generator } from '@graftjs/generate';
-import { architectures, loadModel } from '@graftjs/models';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
@@ -9,13 +8,17 @@ import { InterruptedError, UsageError } from '../errors.ts';
 import { numberFlag, requiredFlag } from '../flag-values.ts';
 import { loadAdapter } from '../run/adapter.ts';
 import { deviceName, openRuntime } from '../run/device.ts';
-import { openBase } from '../run/open-base.ts';
+import { loadBase, openBase } from '../run/open-base.ts';
 import { TextStream } from '../run/text-stream.ts';
 
 export const generate = defineCommand({
   meta: { name: 'graft generate', description: 'Let a model continue a text, with or without an adapter' },
   args: {
-    model: { type: 'string', valueHint: 'folder', description: 'The folder of the base model (needed)' },
+    model: {
+      type: 'string',
+      valueHint: 'path',
+      description: 'The base model: a Hugging Face folder or a GGUF file (needed)',
+    },
     adapter: { type: 'string', valueHint: 'folder', description: 'The folder of an adapter for it' },
     prompt: { type: 'string', valueHint: 'text', description: 'What to continue (needed)' },
     chat: {
@@ -67,13 +70,12 @@ export const generate = defineCommand({
     const abort = new AbortController();
     const stopListening = host.onInterrupt(() => abort.abort());
     try {
-      const folder = nodeFolder(modelPath);
-      const { tokenizer } = await openBase(folder, args['chat-template']);
+      const { files, tokenizer } = await openBase(modelPath, args['chat-template']);
       const promptIds = encodePrompt(tokenizer, args.prompt, args.chat ?? false, args.system);
       const runtime = await openRuntime({
         onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
       });
-      const { model } = await loadModel(folder, { architectures, runtime });
+      const { model } = await loadBase(files, runtime);
       if (args.adapter !== undefined) {
         const { warnings } = await loadAdapter(runtime, model, nodeFolder(args.adapter));
         for (const message of warnings) reporter.report({ event: 'note', message });

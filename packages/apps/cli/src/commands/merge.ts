@@ -1,39 +1,28 @@
 import { readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type JsonObject, readAll } from '@graftjs/checkpoint';
+import type { JsonObject } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
-import { architectures, loadModel, saveModel } from '@graftjs/models';
+import { saveModel } from '@graftjs/models';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
 import { UsageError } from '../errors.ts';
 import { requiredFlag } from '../flag-values.ts';
 import { loadAdapter } from '../run/adapter.ts';
+import { openBaseFiles } from '../run/base-files.ts';
 import { openRuntime } from '../run/device.ts';
-
-/** What of a model folder goes along with its weights. */
-const companions = [
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'tokenizer.model',
-  'chat_template.jinja',
-  'chat_template.json',
-  'LICENSE',
-  'LICENSE.txt',
-  'NOTICE',
-];
+import { loadBase } from '../run/open-base.ts';
 
 const dtypes = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
 
 export const merge = defineCommand({
   meta: { name: 'graft merge', description: 'Write a model with an adapter merged into its weights' },
   args: {
-    model: { type: 'string', valueHint: 'folder', description: 'The folder of the base model (needed)' },
+    model: {
+      type: 'string',
+      valueHint: 'path',
+      description: 'The base model: a Hugging Face folder or a GGUF file (needed)',
+    },
     adapter: { type: 'string', valueHint: 'folder', description: 'The folder of the adapter (needed)' },
     output: { type: 'string', valueHint: 'folder', description: 'Where the merged model goes (needed)' },
     dtype: {
@@ -55,28 +44,23 @@ export const merge = defineCommand({
       );
     await checkTarget(output, resolve(modelPath), args.overwrite === true);
 
-    const folder = nodeFolder(modelPath);
+    const base = await openBaseFiles(modelPath);
     const runtime = await openRuntime({
       onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
     });
-    const loaded = await loadModel(folder, { architectures, runtime });
+    const loaded = await loadBase(base, runtime);
     const { peft, warnings } = await loadAdapter(runtime, loaded.model, nodeFolder(adapterPath));
     for (const message of warnings) reporter.report({ event: 'note', message });
     const model = await peft.mergeAndUnload({ safe: true });
 
     const target = nodeFolder(output);
-    const copied: string[] = [];
-    for (const name of companions) {
-      if (!(await folder.has(name))) continue;
-      await target.writeAtomic(name, await readAll(await folder.open(name)));
-      copied.push(name);
-    }
+    const copied = await base.copyCompanions(target);
     const dtype = dtypes[(args.dtype ?? dtypeOf(loaded.json)) as keyof typeof dtypes] ?? 'F32';
     await saveModel(runtime, target, { ...loaded, model }, { dtype });
     runtime.gpu.close();
     reporter.result(
       { model: output, dtype, files: ['config.json', 'model.safetensors', ...copied] },
-      `merged model: ${output} (${dtype})`,
+      `merged model: ${output} (${dtype}${base.kind === 'gguf' ? ', a Hugging Face folder, dequantized' : ''})`,
     );
   },
 });

@@ -1,16 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { Folder } from '@graftjs/checkpoint';
+import type { FileSource } from '@graftjs/checkpoint';
 
 const pieceBytes = 8 * 2 ** 20;
 
-/** SHA-256 of a model's configuration and weights: which base an adapter was trained on. */
-export async function baseDigest(folder: Folder): Promise<string> {
-  const names = (await folder.list()).filter(
-    (name) => name === 'config.json' || name.endsWith('.safetensors'),
-  );
+/** SHA-256 of files by name, size and content. */
+export async function digestOf(files: Iterable<readonly [name: string, file: FileSource]>): Promise<string> {
   const hash = createHash('sha256');
-  for (const name of names) {
-    const file = await folder.open(name);
+  for (const [name, file] of files) {
     const size = await file.size();
     hash.update(`${name} ${size}\n`);
     for (let at = 0; at < size; at += pieceBytes)

@@ -1,17 +1,36 @@
-import { type Folder, openModelFolder } from '@graftjs/checkpoint';
+import type { Runtime } from '@graftjs/compiler';
 import type { Tokenizer } from '@graftjs/data';
-import { architectures, type ModelConfig, parseConfig } from '@graftjs/models';
+import { architectures, type LoadedModel, type ModelConfig, modelFrom, parseConfig } from '@graftjs/models';
+import { type BaseFiles, openBaseFiles } from './base-files.ts';
 import { openTokenizer } from './tokenizer.ts';
 
-/**
- * Checks a base model without reading its weights: configuration, the headers of the weights, tokenizer.
- * @throws the errors of `openModelFolder`, `parseConfig` and `openTokenizer`
- */
-export async function openBase(
-  folder: Folder,
-  chatTemplate?: string,
-): Promise<{ readonly config: ModelConfig; readonly tokenizer: Tokenizer }> {
-  const config = parseConfig((await openModelFolder(folder)).config, { architectures });
-  const tokenizer = await openTokenizer(folder, { modelVocabSize: config.vocabSize, chatTemplate });
-  return { config, tokenizer };
+/** A base model, checked: configuration, the headers of its weights, tokenizer. */
+export interface Base {
+  readonly files: BaseFiles;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
 }
+
+/**
+ * Checks a base model without reading its weights.
+ * @param path of a Hugging Face folder or a GGUF file
+ * @param chatTemplate instead of the model's own, see `openTokenizer`
+ * @throws the errors of `openBaseFiles`, `parseConfig` and `openTokenizer`
+ */
+export async function openBase(path: string, chatTemplate?: string): Promise<Base> {
+  const files = await openBaseFiles(path);
+  const config = parseConfig(files.json, { architectures });
+  const tokenizer = await openTokenizer(files, { modelVocabSize: config.vocabSize, chatTemplate });
+  return { files, config, tokenizer };
+}
+
+/** Reads the weights of a base model onto the device. @throws the errors of `modelFrom` */
+export const loadBase = (
+  { json, weights, generationConfig }: BaseFiles,
+  runtime: Runtime,
+): Promise<LoadedModel> =>
+  modelFrom(json, weights, {
+    architectures,
+    runtime,
+    ...(generationConfig ? { generationConfig } : {}),
+  });

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { FileMissingError, type Folder, readTokenizerFiles } from '@graftjs/checkpoint';
 import { loadTokenizer, type Tokenizer } from '@graftjs/data';
 import { ConfigError } from '../errors.ts';
+import type { BaseFiles } from './base-files.ts';
 
 /** ChatML, for models that bring no template and know its marks. */
 const chatml =
@@ -9,26 +9,19 @@ const chatml =
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /**
- * The tokenizer of a model folder.
- * @param chatTemplate `chatml` or a Jinja file, instead of the folder's own template
+ * The tokenizer of a base model.
+ * @param chatTemplate `chatml` or a Jinja file, instead of the model's own template
  * @throws FileMissingError, TokenizerError, VocabularyError, ConfigError
  */
 export async function openTokenizer(
-  folder: Folder,
+  files: BaseFiles,
   options: { readonly modelVocabSize?: number; readonly chatTemplate?: string | undefined } = {},
 ): Promise<Tokenizer> {
-  const files = await readTokenizerFiles(folder);
-  if (!files.tokenizer)
-    throw new FileMissingError(
-      folder.location,
-      'there is no tokenizer.json',
-      'Download it with the model, or save it with `tokenizer.save_pretrained(folder)` of transformers',
-    );
-  const template = await templateOf(options.chatTemplate, files.chatTemplate);
+  const parts = await files.tokenizer();
+  const template = await templateOf(options.chatTemplate, parts.chatTemplate);
   return loadTokenizer({
-    tokenizerJson: files.tokenizer,
-    // Older models name their special tokens only in special_tokens_map.json.
-    tokenizerConfig: { ...files.specialTokensMap, ...files.tokenizerConfig },
+    tokenizerJson: parts.tokenizerJson,
+    tokenizerConfig: parts.tokenizerConfig,
     ...(template === undefined ? {} : { chatTemplate: template }),
     ...(options.modelVocabSize === undefined ? {} : { modelVocabSize: options.modelVocabSize }),
   });
