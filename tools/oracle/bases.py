@@ -4,9 +4,9 @@ import copy
 import json
 
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
 
-from batches import VOCABULARY, padded_batch
+from batches import VOCABULARY, left_padded_batch, padded_batch
 from float64 import Float64Everywhere, assert_float64
 from tensors import deviation, prefixed, save_tensors
 
@@ -30,6 +30,17 @@ LLAMA3_ROPE = dict(
     high_freq_factor=4.0,
     original_max_position_embeddings=64,
 )
+# So many positions that no bucket of prompts divides them.
+GPT2_SIZE = dict(
+    vocab_size=VOCABULARY,
+    n_positions=40,
+    n_embd=24,
+    n_layer=2,
+    bos_token_id=1,
+    eos_token_id=2,
+)
+# Batches and generated texts go beyond 8 positions.
+DYNAMIC_ROPE = dict(rope_type="dynamic", rope_theta=10000.0, factor=4.0)
 LINEAR_ROPE = dict(rope_type="linear", rope_theta=10000.0, factor=4.0)
 
 BASES = {
@@ -42,9 +53,20 @@ BASES = {
     "qwen2": Qwen2Config(**{**SIZE, "tie_word_embeddings": True}),
     "llama-biases": LlamaConfig(**SIZE, attention_bias=True, mlp_bias=True, rope_parameters=LINEAR_ROPE),
     "qwen2-window": Qwen2Config(**SIZE, use_sliding_window=True, sliding_window=4, max_window_layers=1),
+    "gpt2": GPT2Config(**GPT2_SIZE, n_head=4, n_inner=40, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0),
+    "gpt2-variant": GPT2Config(
+        **GPT2_SIZE,
+        n_head=3,
+        n_inner=20,
+        activation_function="relu",
+        scale_attn_by_inverse_layer_idx=True,
+        tie_word_embeddings=False,
+    ),
+    "llama-dynamic": LlamaConfig(**{**SIZE, "max_position_embeddings": 8}, rope_parameters=DYNAMIC_ROPE),
 }
-GREEDY = ("llama-gqa-tied", "mistral-window", "qwen2", "qwen2-window")
-BASE_GRADIENTS = ("llama-gqa-tied", "qwen2", "llama-biases")
+GREEDY = ("llama-gqa-tied", "mistral-window", "qwen2", "qwen2-window", "gpt2", "gpt2-variant", "llama-dynamic")
+BASE_GRADIENTS = ("llama-gqa-tied", "qwen2", "llama-biases", "gpt2")
+LEFT_PADDED = ("gpt2",)
 NEW_TOKENS = 16
 
 
@@ -69,9 +91,10 @@ def widen_base(source):
 def older_config(folder):
     """config.json as transformers 4 spells it: rope_theta and rope_scaling, torch_dtype."""
     config = json.loads((folder / "config.json").read_text())
-    rope = config.pop("rope_parameters")
-    config["rope_theta"] = rope.pop("rope_theta")
-    config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
+    if "rope_parameters" in config:
+        rope = config.pop("rope_parameters")
+        config["rope_theta"] = rope.pop("rope_theta")
+        config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     config["torch_dtype"] = config.pop("dtype")
     return config
 
@@ -81,7 +104,8 @@ def randomise(model, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            centre = 1.0 if "norm" in name else 0.0
+            scale = ("norm" in name or ".ln_" in name) and name.endswith("weight")
+            centre = 1.0 if scale else 0.0
             parameter.normal_(centre, 0.2, generator=generator)
 
 
@@ -146,6 +170,10 @@ def make_base(root, name, seed):
         if not torch.equal(sequence, sequence64):
             raise AssertionError(f"{name}: greedy tokens differ between float32 and float64; choose another seed")
         tensors |= {"greedy.input_ids": prompt, "greedy.output_ids": sequence, "greedy.margin": margin}
+    if name in LEFT_PADDED:
+        left = left_padded_batch(seed)
+        with torch.no_grad():
+            tensors |= prefixed("left.", {**left, "logits": model(**left).logits})
     if name in BASE_GRADIENTS:
         tensors |= prefixed("grad.", gradients(model, batch))
         with Float64Everywhere():

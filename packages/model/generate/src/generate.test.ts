@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { openSafetensors } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
-import { type LlamaForCausalLM, llama, loadModel } from '@graftjs/models';
+import { architectures, type CausalLM, type LlamaForCausalLM, llama, loadModel } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { add, concat, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
@@ -10,7 +10,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ContextLengthError, Generator, LogitsError, Sampler } from './index.ts';
 
 const fixtures = fileURLToPath(new URL('../../../../tools/oracle/fixtures/', import.meta.url));
-const greedyBases = ['llama-gqa-tied', 'mistral-window', 'qwen2', 'qwen2-window'];
+const greedyBases = [
+  'llama-gqa-tied',
+  'mistral-window',
+  'qwen2',
+  'qwen2-window',
+  'gpt2',
+  'gpt2-variant',
+  'llama-dynamic',
+];
 
 let gpu: Gpu;
 let runtime: Runtime;
@@ -23,6 +31,8 @@ afterAll(() => gpu?.close());
 const idsOf = (ids: readonly number[]): Variable =>
   new Variable([1, ids.length], Int32Array.from(ids), { dtype: 'i32' });
 
+const anyModelOf = async (base: string): Promise<CausalLM> =>
+  (await loadModel(nodeFolder(`${fixtures}${base}`), { architectures, runtime })).model;
 const modelOf = async (base: string): Promise<LlamaForCausalLM> =>
   (await loadModel(nodeFolder(`${fixtures}${base}`), { architectures: [llama], runtime })).model;
 
@@ -34,11 +44,7 @@ async function greedyOf(base: string): Promise<{ prompt: number[]; made: number[
 }
 
 /** Greedy tokens without a cache: the whole text is read again for each of them. */
-async function uncached(
-  model: LlamaForCausalLM,
-  prompt: readonly number[],
-  count: number,
-): Promise<number[]> {
+async function uncached(model: CausalLM, prompt: readonly number[], count: number): Promise<number[]> {
   const total = prompt.length + count;
   const inputIds = new Variable([1, total], undefined, { dtype: 'i32' });
   const program = await runtime.compile({ outputs: [model.forward({ inputIds }, new Context())] });
@@ -55,13 +61,14 @@ async function uncached(
 test.each(greedyBases)(
   '%s: greedy tokens are those of transformers, with a cache and without',
   async (base) => {
-    const model = await modelOf(base);
+    const model = await anyModelOf(base);
     const { prompt, made } = await greedyOf(base);
     const generator = new Generator(runtime, model);
     const options = { maxNewTokens: made.length, stopIds: [] };
     expect(await generator.generate(prompt, options)).toEqual(made);
     expect(await generator.generate(prompt, options), 'the cache starts anew').toEqual(made);
-    expect(await uncached(model, prompt, made.length)).toEqual(made);
+    // There, too, a cache keeps keys of the frequencies that shorter texts had.
+    if (base !== 'llama-dynamic') expect(await uncached(model, prompt, made.length)).toEqual(made);
     generator.close();
   },
 );

@@ -1,7 +1,7 @@
 import type { Runtime } from '@graftjs/compiler';
 import type { CausalLM } from '@graftjs/models';
 import { Sampler, type SamplingOptions } from './sampling.ts';
-import { positionsInFront, Session } from './session.ts';
+import { type Front, frontOf, Session } from './session.ts';
 
 export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number;
@@ -44,7 +44,7 @@ const capacityFor = (positions: number): number => bucket * 2 ** Math.ceil(Math.
 export class Generator {
   readonly #runtime: Runtime;
   readonly #model: CausalLM;
-  readonly #front: number;
+  readonly #front: Front;
   /** Sessions that no text is using, by capacity. */
   readonly #idle = new Map<number, Session[]>();
   #closed = false;
@@ -52,7 +52,7 @@ export class Generator {
   constructor(runtime: Runtime, model: CausalLM) {
     this.#runtime = runtime;
     this.#model = model;
-    this.#front = positionsInFront(model);
+    this.#front = frontOf(model);
   }
 
   /**
@@ -69,9 +69,10 @@ export class Generator {
     const length = promptIds.length;
     if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
       throw new RangeError(`maxNewTokens is ${maxNewTokens}: it must be a whole number from 1`);
-    const positions = this.#front + length + maxNewTokens;
+    const front = this.#front.positions;
+    const positions = front + length + maxNewTokens;
     if (length === 0 || positions > maxPositions)
-      throw new ContextLengthError(length, maxNewTokens, maxPositions, this.#front);
+      throw new ContextLengthError(length, maxNewTokens, maxPositions, front);
     const strange = Array.from(promptIds).find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
     if (strange !== undefined)
       throw new RangeError(`token ${strange} of the prompt is not in the model's vocabulary of ${vocabSize}`);
@@ -80,7 +81,7 @@ export class Generator {
     if (signal?.aborted) return;
 
     const window = padded(length);
-    const capacity = capacityFor(Math.max(positions, this.#front + window));
+    const capacity = capacityFor(Math.max(positions, front + window));
     const session = this.#take(capacity);
     try {
       let logits = await session.start(promptIds, window);

@@ -1,7 +1,7 @@
 import type { Program, Runtime } from '@graftjs/compiler';
 import type { CausalLM } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
-import { reshape, take, Variable } from '@graftjs/tensor';
+import { broadcastTo, iota, minimum, reshape, take, Variable } from '@graftjs/tensor';
 import type { KvCache } from '@graftjs/transformer';
 
 interface Pass {
@@ -18,12 +18,11 @@ export class Session {
   readonly #runtime: Runtime;
   readonly #model: CausalLM;
   readonly #cache: KvCache;
-  readonly #front: number;
+  readonly #front: Front;
   readonly #passes = new Map<string, Promise<Pass>>();
   #position = 0;
 
-  /** @param front positions that attachments put in front of a text ({@link positionsInFront}) */
-  constructor(runtime: Runtime, model: CausalLM, capacity: number, front: number) {
+  constructor(runtime: Runtime, model: CausalLM, capacity: number, front: Front) {
     this.#runtime = runtime;
     this.#model = model;
     this.#cache = model.newCache(1, capacity);
@@ -36,7 +35,7 @@ export class Session {
     ids.set(Array.from(promptIds));
     const logits = await this.#run(ids, 0, promptIds.length - 1);
     // What the padding wrote lies behind this position: seen by no query, and overwritten token by token.
-    this.#position = this.#front + promptIds.length;
+    this.#position = this.#front.positions + promptIds.length;
     return logits;
   }
 
@@ -76,22 +75,33 @@ export class Session {
     const inputIds = new Variable([1, tokens], undefined, { dtype: 'i32', name: 'inputIds' });
     const at = new Variable([1], undefined, { dtype: 'i32', name: 'last position' });
     const context = new Context({ continues });
-    const hidden = this.#model.hiddenStates({ inputIds, cache: this.#cache }, context);
-    const [, rows, width] = hidden.shape as [number, number, number];
+    const rowsInFront = continues ? 0 : this.#front.rows;
+    const rows = rowsInFront + tokens;
+    // The padding behind a prompt has the position of its last token: the model may have none for it.
+    const positions = continues ? {} : { positions: minimum(iota([rows]), broadcastTo(at, [rows])) };
+    const hidden = this.#model.hiddenStates({ inputIds, cache: this.#cache, ...positions }, context);
+    const width = hidden.shape[2]!;
     const last = take(reshape(hidden, [rows, width]), at);
     const logits = this.#model.outputEmbeddings.forward(last, context);
     const program = await this.#runtime.compile({ outputs: [logits], updates: this.#cache.takeUpdates() });
-    return { inputIds, at, program, rowsInFront: rows - tokens };
+    return { inputIds, at, program, rowsInFront };
   }
 }
 
 /** A cache of this length is only described, never given memory. */
 const moreThanAny = 2 ** 20;
 
-/** Positions that attachments put in front of a text: virtual tokens and prefixes. */
-export function positionsInFront(model: CausalLM): number {
+/** What attachments put in front of a text. */
+export interface Front {
+  /** Positions: virtual tokens and prefixes. */
+  readonly positions: number;
+  /** Rows of the hidden states: virtual tokens. */
+  readonly rows: number;
+}
+
+export function frontOf(model: CausalLM): Front {
   const cache = model.newCache(1, moreThanAny);
   const inputIds = new Variable([1, 1], undefined, { dtype: 'i32' });
-  model.hiddenStates({ inputIds, cache }, new Context());
-  return cache.rows - 1;
+  const hidden = model.hiddenStates({ inputIds, cache }, new Context());
+  return { positions: cache.rows - 1, rows: hidden.shape[1]! - 1 };
 }

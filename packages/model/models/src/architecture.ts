@@ -1,7 +1,7 @@
 import type { JsonObject } from '@graftjs/checkpoint';
 import type { Context, Embedding, Linear, Module, Site } from '@graftjs/nn';
 import type { Tensor } from '@graftjs/tensor';
-import type { KvCache } from '@graftjs/transformer';
+import type { DecoderBlock, KvCache } from '@graftjs/transformer';
 
 /** What every model's `config.json` says, under one name for all architectures. */
 export interface ModelConfig {
@@ -55,6 +55,8 @@ export interface CausalLM extends PretrainedModel {
   readonly outputEmbeddings: Linear;
   /** Positions of the text, i32 `[t]` or `[b, t]`: for attachments that put keys in front of the text's. */
   readonly positions: Site<PositionDetails>;
+  /** In order: where adapters of sub-layers, keys and values attach. */
+  readonly blocks: readonly DecoderBlock[];
   /** Hidden states after the final norm, `[b, t, hidden]`, t counting a virtual prompt. */
   hiddenStates(inputs: CausalInputs, context: Context): Tensor;
   /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */

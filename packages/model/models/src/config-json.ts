@@ -51,5 +51,12 @@ export function positive(json: JsonObject, key: string, fallback?: number): numb
   return value;
 }
 
+export function chance(json: JsonObject, key: string, fallback: number): number {
+  const value = json[key] ?? fallback;
+  if (!(typeof value === 'number' && value >= 0 && value <= 1))
+    throw new ConfigError(key, `${shown(value)} is not a number from 0 to 1`);
+  return value;
+}
+
 /** JSON has no NaN and would call it null. */
 const shown = (value: unknown): string => (typeof value === 'number' ? `${value}` : JSON.stringify(value));

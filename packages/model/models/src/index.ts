@@ -11,6 +11,8 @@ export { architectures } from './architectures.ts';
 export { tokenLossSum } from './causal-loss.ts';
 export { ConfigError } from './config-json.ts';
 export { type GgufModel, ggufModel } from './gguf/gguf-model.ts';
+export type { GPT2Config } from './gpt2/config.ts';
+export { GPT2LMHeadModel, GPT2Model, gpt2, PositionsError } from './gpt2/model.ts';
 export type { LlamaConfig } from './llama/config.ts';
 export { LlamaForCausalLM, LlamaModel, llama } from './llama/model.ts';
 export {

@@ -6,7 +6,7 @@ import { Context } from '@graftjs/nn';
 import { gradients, mul, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { llama, loadModel, tokenLossSum } from './index.ts';
+import { architectures, loadModel, tokenLossSum } from './index.ts';
 
 const fixtures = fileURLToPath(new URL('../../../../tools/oracle/fixtures/', import.meta.url));
 const bases = [
@@ -19,10 +19,13 @@ const bases = [
   'qwen2',
   'llama-biases',
   'qwen2-window',
+  'gpt2',
+  'gpt2-variant',
+  'llama-dynamic',
 ];
 
 /** Those whose fixture has the gradient of every weight. */
-const withGradients = ['llama-gqa-tied', 'qwen2', 'llama-biases'];
+const withGradients = ['llama-gqa-tied', 'qwen2', 'llama-biases', 'gpt2'];
 
 let gpu: Gpu;
 let runtime: Runtime;
@@ -60,7 +63,7 @@ function relative(
 
 test.each(bases)('%s: logits, loss and gradients are those of transformers', async (base) => {
   const folder = nodeFolder(`${fixtures}${base}`);
-  const { model } = await loadModel(folder, { architectures: [llama] });
+  const { model } = await loadModel(folder, { architectures });
   const expected = await openSafetensors(await folder.open('expected.safetensors'));
   const inputIds = await i32(expected, 'input_ids');
   const labels = await i32(expected, 'labels');
@@ -91,4 +94,20 @@ test.each(bases)('%s: logits, loss and gradients are those of transformers', asy
   ).toBeLessThan(1e-4);
   for (const [k, name] of names.entries())
     expect(relative(got[3 + k]!, await expected.readFloat32(name)), name).toBeLessThan(1e-4);
+});
+
+test('gpt2: rows padded on the left have the logits of transformers', async () => {
+  const folder = nodeFolder(`${fixtures}gpt2`);
+  const { model } = await loadModel(folder, { architectures });
+  const expected = await openSafetensors(await folder.open('expected.safetensors'));
+  const inputIds = await i32(expected, 'left.input_ids');
+  const keyMask = await i32(expected, 'left.attention_mask');
+  const positions = await i32(expected, 'left.position_ids');
+  const mask = await expected.readFloat32('left.attention_mask');
+  const logits = model.forward({ inputIds, keyMask, positions }, new Context());
+  const [got] = await runtime.evaluate([logits]);
+  const vocab = logits.shape[2]!;
+  expect(
+    relative(got!, await expected.readFloat32('left.logits'), (i) => mask[Math.floor(i / vocab)] === 1),
+  ).toBeLessThan(1e-4);
 });

@@ -69,6 +69,9 @@ export class LlamaForCausalLM extends Module implements CausalLM {
   get positions(): Site<PositionDetails> {
     return this.model.positions;
   }
+  get blocks(): readonly LlamaBlock[] {
+    return this.model.layers;
+  }
 
   hiddenStates(inputs: CausalInputs, context: Context): Tensor {
     return this.model.forward(inputs, context);
