@@ -1,0 +1,1 @@
+export { type Ia3Config, ia3, ia3Config } from './ia3.ts';

@@ -1,0 +1,38 @@
+import type { JsonObject } from '@graftjs/checkpoint';
+import { architectures, type CausalLM, newModel } from '@graftjs/models';
+
+const common = { vocab_size: 48, initializer_range: 0.3 };
+
+/** Small models of every architecture and of what they differ in: grouped queries, biases, tied heads, weight layouts. */
+const configs: Readonly<Record<string, JsonObject>> = {
+  llama: {
+    ...common,
+    model_type: 'llama',
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    tie_word_embeddings: false,
+  },
+  qwen2: {
+    ...common,
+    model_type: 'qwen2',
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    tie_word_embeddings: true,
+  },
+  gpt2: { ...common, model_type: 'gpt2', n_embd: 16, n_layer: 2, n_head: 2, n_positions: 64 },
+};
+
+/** Model types that tuners are tried on. */
+export const modelTypes: readonly string[] = Object.keys(configs).filter((type) =>
+  architectures.some((architecture) => architecture.modelTypes.includes(type)),
+);
+
+/** A model of a type with random weights, the same for the same seed. */
+export const smallModel = (modelType: string, seed = 1): CausalLM =>
+  newModel(configs[modelType]!, { architectures, seed }).model;
