@@ -18,6 +18,26 @@ CASES = {
     "all-linear": dict(target_modules="all-linear"),
     "rslora": dict(target_modules=r".*\.self_attn\.(q|k|v|o)_proj", use_rslora=True),
 }
+# What of LoraConfig the cases above leave at its default, each where it matters: biases of base layers, other scales.
+MORE_CASES = {
+    ("llama-gqa-untied", "dora"): dict(target_modules="all-linear", use_dora=True),
+    ("qwen2", "dora"): dict(target_modules="all-linear", use_dora=True),
+    ("llama-biases", "dora-rslora"): dict(target_modules=["o_proj", "up_proj"], use_dora=True, use_rslora=True),
+    ("llama-biases", "lora-bias"): dict(target_modules=["q_proj", "o_proj", "down_proj"], lora_bias=True),
+    ("llama-biases", "patterns"): dict(
+        target_modules=["q_proj", "k_proj", "down_proj"],
+        exclude_modules=["k_proj"],
+        layers_to_transform=[1],
+        rank_pattern={"q_proj": 2},
+        alpha_pattern={r"mlp\.down_proj": 5},
+        bias="lora_only",
+        modules_to_save=["lm_head"],
+    ),
+    ("qwen2", "all-biases"): dict(target_modules=["v_proj"], bias="all"),
+    # Layers that store weights as [in, out]: peft finds it out.
+    ("gpt2", "default"): dict(),
+    ("gpt2", "all-linear"): dict(target_modules="all-linear", use_rslora=True),
+}
 TRAINING = dict(
     steps=10,
     optimizer="AdamW",
@@ -31,8 +51,8 @@ TRAINING = dict(
 )
 
 
-def adapter_config(case):
-    return LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, **CASES[case])
+def adapter_config(options):
+    return LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, **options)
 
 
 def disk_state(model):
@@ -54,15 +74,17 @@ def save_adapter(model, folder):
     (folder / "README.md").unlink()
 
 
-def make_start(base_folder, case, seed, folder):
-    """A fresh adapter with B away from zero, since a zero B gives A no gradient."""
+def make_start(base_folder, options, seed, folder):
+    """A fresh adapter with B away from zero, since a zero B gives A no gradient, and magnitudes off the norms."""
     torch.manual_seed(seed)
-    model = get_peft_model(load_base(base_folder), adapter_config(case))
+    model = get_peft_model(load_base(base_folder), adapter_config(options))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(0.0, 0.1, generator=generator)
+            if "lora_magnitude_vector" in name:
+                parameter.mul_(1.0 + 0.2 * torch.randn(parameter.shape, generator=generator))
     save_adapter(model, folder)
 
 
@@ -110,10 +132,10 @@ def run(model, batch):
     return output.logits.detach(), output.loss.detach(), disk_gradients(model)
 
 
-def make_case(root, base, case, seed):
+def make_case(root, base, case, options, seed):
     base_folder, folder = root / base, root / f"lora-{base}-{case}"
     start = folder / "adapter_start"
-    make_start(base_folder, case, seed, start)
+    make_start(base_folder, options, seed, start)
     batch = padded_batch(seed, ignored=((0, 1, 2, 7), (0, 1)))
 
     with torch.no_grad():
@@ -222,7 +244,9 @@ def make_accumulation(root, base="llama-gqa-tied", case="qv", seed=400):
 def make_lora(root):
     seed = 300
     for base in LORA_BASES:
-        for case in CASES:
-            make_case(root, base, case, seed)
+        for case, options in CASES.items():
+            make_case(root, base, case, options, seed)
             seed += 1
+    for seed, ((base, case), options) in enumerate(MORE_CASES.items(), start=560):
+        make_case(root, base, case, options, seed)
     make_accumulation(root)

@@ -43,6 +43,10 @@ export const loraSchema = {
   alphaPattern: field.pattern('alpha_pattern'),
   /** Scales by loraAlpha / sqrt(r). */
   useRslora: field.boolean('use_rslora', false),
+  /** DoRA: the magnitudes of the weights' rows are trained beside their directions. */
+  useDora: field.boolean('use_dora', false),
+  /** B has a bias, which is trained, too. */
+  loraBias: field.boolean('lora_bias', false),
   bias: field.oneOf('bias', 'none', ['none', 'all', 'lora_only']),
   /** True: A as a linear layer starts, B zero. `gaussian`: A normal, deviation 1 / r, B zero. False: both random. */
   initLoraWeights: {
@@ -54,8 +58,6 @@ export const loraSchema = {
   /** Weights are stored as `[in, out]` (Conv1D of GPT-2). The layers know: a wrong flag is set right, with a warning. */
   fanInFanOut: field.boolean('fan_in_fan_out', false),
 
-  useDora: field.unsupported('use_dora', false, `DoRA trains magnitudes, too: ${another}`),
-  loraBias: field.unsupported('lora_bias', false, `a bias on B: ${another}`),
   aloraInvocationTokens: field.unsupported('alora_invocation_tokens', null, another),
   arrowConfig: field.unsupported('arrow_config', null, another),
   kasaConfig: field.unsupported('kasa_config', null, another),
@@ -100,7 +102,7 @@ export const loraFloatKeys = floatKeys(loraSchema);
 
 /** The rules of `LoraConfig.__post_init__` that span fields. */
 function check(config: ConfigOf<typeof loraSchema>): LoraConfig {
-  const { initLoraWeights, targetModules, layersToTransform, layersPattern } = config;
+  const { initLoraWeights, targetModules, layersToTransform, layersPattern, loraBias, useDora } = config;
   if (!initializations.includes(initLoraWeights))
     throw new UnsupportedConfigError(
       'init_lora_weights',
@@ -121,6 +123,9 @@ function check(config: ConfigOf<typeof loraSchema>): LoraConfig {
     );
   if (layersPattern?.length && layersToTransform === null)
     throw new ConfigError('layers_pattern', layersPattern, 'needs layers_to_transform');
+  if (loraBias && typeof initLoraWeights !== 'boolean')
+    throw new ConfigError('lora_bias', loraBias, 'goes with init_lora_weights of true or false only');
+  if (loraBias && useDora) throw new ConfigError('lora_bias', loraBias, 'does not go with use_dora');
   return { ...config, peftType: 'LORA' };
 }
 

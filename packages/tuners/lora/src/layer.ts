@@ -1,12 +1,13 @@
 /**
  * Low-rank adaptation of one linear layer (Hu et al., 2021, arXiv:2106.09685):
  *
- *     y = x Wᵀ + b + s · B A dropout(x),   A [r, in], B [out, r], s = alpha / r or alpha / √r (rsLoRA)
+ *     y = x Wᵀ + b + s · (B A dropout(x) + b_B),   A [r, in], B [out, r], s = alpha / r or alpha / √r (rsLoRA)
  *
- * The scale is applied between A and B, to r numbers a token instead of `out`.
+ * The scale is applied between A and B, to r numbers a token instead of `out`. The bias b_B `[out]` is there with
+ * `lora_bias` only.
  */
-import type { Runtime } from '@graftjs/compiler';
 import {
+  type Context,
   type HostRandom,
   type Linear,
   type LinearDetails,
@@ -15,21 +16,28 @@ import {
   trainingDropout,
   uniformArray,
 } from '@graftjs/nn';
-import { MergeError, place } from '@graftjs/peft';
-import { add, cast, linear, matmul, mul, sub, type Tensor } from '@graftjs/tensor';
+import { add, cast, linear, matmul, mul, sub, type Tensor, type Variable } from '@graftjs/tensor';
 import type { LoraInitialization } from './config.ts';
+import type { MergeChange } from './merge.ts';
 
 export interface LoraLayerOptions {
   /** Of the linear layer in the model. */
   readonly path: string;
-  readonly adapterName: string;
   readonly rank: number;
   readonly scaling: number;
   readonly dropout: number;
+  /** Whether B has a bias. */
+  readonly bias: boolean;
   readonly initialization: LoraInitialization;
   readonly random: HostRandom;
-  /** Whether another module has the same weight: merging must not change that one. */
-  readonly isShared: (weight: Parameter) => boolean;
+}
+
+/** A parameter with its name beside its layer's path: PEFT has `<name>.<adapter>.<field>` in memory. */
+export interface LoraParameter {
+  readonly name: string;
+  readonly field: string;
+  readonly onDisk: string;
+  readonly parameter: Parameter;
 }
 
 /** An adapter's part at one linear layer. */
@@ -41,9 +49,9 @@ export class LoraLayer {
   readonly a: Parameter;
   /** `[out, r]`, f32. */
   readonly b: Parameter;
-  readonly #options: LoraLayerOptions;
-  /** The shared weight that a merged one of the layer's own stands in for. */
-  #replaced: Parameter | undefined;
+  /** `[out]`, f32. */
+  readonly bias: Parameter | undefined;
+  readonly #dropout: number;
 
   constructor(base: Linear, options: LoraLayerOptions) {
     const { path, rank, initialization, random } = options;
@@ -51,74 +59,81 @@ export class LoraLayer {
     this.path = path;
     this.base = base;
     this.scaling = options.scaling;
-    this.#options = options;
-    const parameter = (name: string, shape: readonly number[], data?: Float32Array<ArrayBuffer>): Parameter =>
-      new Parameter(shape, data, { name: `${path}.${name}`, trainable: false });
+    this.#dropout = options.dropout;
     const sizeA = rank * inFeatures;
     // PyTorch's kaiming_uniform_ with a = √5 is uniform in ±1/√in.
     const dataA =
       initialization === 'gaussian'
         ? normalArray(sizeA, 1 / rank, random)
         : uniformArray(sizeA, 1 / Math.sqrt(inFeatures), random);
-    this.a = parameter('lora_A', [rank, inFeatures], dataA);
-    this.b = parameter(
-      'lora_B',
-      [outFeatures, rank],
-      initialization === false ? uniformArray(outFeatures * rank, 1 / Math.sqrt(rank), random) : undefined,
-    );
+    const startOfB = (size: number): Float32Array<ArrayBuffer> | undefined =>
+      initialization === false ? uniformArray(size, 1 / Math.sqrt(rank), random) : undefined;
+    this.a = this.parameter('lora_A', [rank, inFeatures], dataA);
+    this.b = this.parameter('lora_B', [outFeatures, rank], startOfB(outFeatures * rank));
+    this.bias = options.bias
+      ? this.parameter('lora_B.bias', [outFeatures], startOfB(outFeatures))
+      : undefined;
+  }
+
+  parameters(): LoraParameter[] {
+    const weights = [
+      { name: 'lora_A', field: 'weight', onDisk: 'lora_A.weight', parameter: this.a },
+      { name: 'lora_B', field: 'weight', onDisk: 'lora_B.weight', parameter: this.b },
+    ];
+    if (!this.bias) return weights;
+    return [...weights, { name: 'lora_B', field: 'bias', onDisk: 'lora_B.bias', parameter: this.bias }];
+  }
+
+  /** Initial values that depend on the base's weights. */
+  initialValues(): [Variable, Tensor][] {
+    return [];
   }
 
   /** The layer's output with the adapter's change added. */
   forward(output: Tensor, { input, context }: LinearDetails): Tensor {
-    const { path, dropout } = this.#options;
-    const dropped = trainingDropout(cast(input, 'f32'), dropout, context, `${path}: lora_dropout`);
-    const low = mul(linear(dropped, this.a), this.scaling); // [..., r]
-    return add(output, cast(linear(low, this.b), output.dtype));
+    return add(output, cast(this.change(this.drop(input, context)), output.dtype));
   }
 
-  /** `s · B A` in the layout of the base's weight. */
-  delta(): Tensor {
-    return this.base.asStored(mul(matmul(this.b, this.a), this.scaling));
+  /** What merging makes of the base's parameters as they are now. */
+  changes(): MergeChange[] {
+    const { base } = this;
+    const weight: MergeChange = {
+      field: 'weight',
+      merged: add(this.baseMatrix(), this.delta()),
+      unmerged: sub(this.baseMatrix(), this.delta()),
+    };
+    if (!this.bias || !base.bias) return [weight];
+    const change = mul(this.bias, this.scaling);
+    const bias = cast(base.bias, 'f32');
+    return [weight, { field: 'bias', merged: add(bias, change), unmerged: sub(bias, change) }];
   }
 
-  /** @throws MergeError where the merged weight would not be finite; nothing was changed */
-  async checkMerge(runtime: Runtime): Promise<void> {
-    const { weight } = this.base;
-    const [merged] = await runtime.evaluate([add(cast(weight, 'f32'), this.delta())]);
-    if (!merged!.every(Number.isFinite))
-      throw new MergeError(
-        this.#options.adapterName,
-        `the merged weight of ${this.path} is not finite everywhere; check the adapter's values`,
-      );
+  /** The adapter's input: in training, some elements are zero. f32. */
+  protected drop(input: Tensor, context: Context): Tensor {
+    return trainingDropout(cast(input, 'f32'), this.#dropout, context, `${this.path}: lora_dropout`);
   }
 
-  /** W += s · B A, on the device. */
-  async merge(runtime: Runtime): Promise<void> {
-    const { weight } = this.base;
-    const target = this.#options.isShared(weight)
-      ? new Parameter(weight.shape, undefined, {
-          dtype: weight.dtype,
-          name: `${this.path}.weight`,
-          trainable: false,
-        })
-      : weight;
-    const merged = cast(add(cast(weight, 'f32'), this.delta()), weight.dtype);
-    await (await runtime.compile({ updates: [[target, merged]] })).run();
-    if (target === weight) return;
-    this.#replaced = weight;
-    place({ module: this.base, field: 'weight' }, target);
+  protected drops(context: Context): boolean {
+    return context.training && this.#dropout > 0;
   }
 
-  /** Takes {@link LoraLayer.merge} back: W -= s · B A, or the shared weight as it was. */
-  async unmerge(runtime: Runtime): Promise<void> {
-    const { weight } = this.base;
-    if (this.#replaced) {
-      place({ module: this.base, field: 'weight' }, this.#replaced);
-      this.#replaced = undefined;
-      runtime.release(weight);
-      return;
-    }
-    const before = cast(sub(cast(weight, 'f32'), this.delta()), weight.dtype);
-    await (await runtime.compile({ updates: [[weight, before]] })).run();
+  /** `s · (B A x + b_B)`, `[..., out]`, f32. */
+  protected change(x: Tensor): Tensor {
+    const low = mul(linear(x, this.a), this.scaling); // [..., r]
+    return linear(low, this.b, this.bias && mul(this.bias, this.scaling));
+  }
+
+  /** `s · B A`, `[out, in]`. */
+  protected delta(): Tensor {
+    return mul(matmul(this.b, this.a), this.scaling);
+  }
+
+  /** W, `[out, in]`, f32. */
+  protected baseMatrix(): Tensor {
+    return cast(this.base.matrix, 'f32');
+  }
+
+  protected parameter(name: string, shape: readonly number[], data?: Float32Array<ArrayBuffer>): Parameter {
+    return new Parameter(shape, data, { name: `${this.path}.${name}`, trainable: false });
   }
 }

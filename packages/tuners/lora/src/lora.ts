@@ -6,6 +6,7 @@ import {
   type AttachedAdapter,
   BASE_PREFIX,
   findTargets,
+  MergeError,
   parameterPlaces,
   readParameters,
   type StateReport,
@@ -16,7 +17,9 @@ import {
 } from '@graftjs/peft';
 import { inertKeys, type LoraConfig, loraConfigToJson, loraFloatKeys, parseLoraConfig } from './config.ts';
 import { defaultTargets } from './default-targets.ts';
+import { DoraLayer } from './dora.ts';
 import { LoraLayer } from './layer.ts';
+import { LayerMerge } from './merge.ts';
 
 const isLinear = (module: Module): boolean => module instanceof Linear;
 
@@ -29,7 +32,7 @@ export const lora: Tuner<LoraConfig> = {
   attach,
 };
 
-function attach(model: Module, config: LoraConfig, context: AttachContext): LoraAdapter {
+async function attach(model: Module, config: LoraConfig, context: AttachContext): Promise<LoraAdapter> {
   const { initLoraWeights } = config;
   if (!context.loading && (initLoraWeights === 'eva' || initLoraWeights === 'orthogonal'))
     throw new UnsupportedConfigError(
@@ -48,26 +51,33 @@ function attach(model: Module, config: LoraConfig, context: AttachContext): Lora
   const alphas = patternValues(config.alphaPattern, 'alpha_pattern', [...modules.keys()]);
   const isShared = (weight: Parameter): boolean =>
     [...parameterPlaces(model)].filter((p) => p.parameter === weight).length > 1;
+  const Layer = config.useDora ? DoraLayer : LoraLayer;
   const layers = [...modules].map(([path, module]) => {
     const rank = ranks.of(path) ?? config.r;
     const alpha = alphas.of(path) ?? config.loraAlpha;
-    return new LoraLayer(module as Linear, {
+    return new Layer(module as Linear, {
       path,
-      adapterName: context.adapterName,
       rank,
       scaling: alpha / (config.useRslora ? Math.sqrt(rank) : rank),
       dropout: config.loraDropout,
+      bias: config.loraBias,
       initialization: initLoraWeights,
       random: context.random,
-      isShared,
     });
   });
+  const updates = layers.flatMap((layer) => layer.initialValues());
+  if (updates.length > 0) await (await context.runtime.compile({ updates })).run();
   const said = [...warnings, ...ranks.warnings, ...alphas.warnings, ...inertKeys(config)];
   const layout = layoutOf(config, [...modules.values()] as Linear[]);
   said.push(...layout.warnings);
+  const unbiased = layers.filter(({ bias, base }) => bias && !base.bias).map(({ path }) => path);
+  if (unbiased.length > 0) said.push(`lora_bias: ${withoutBias(unbiased)}, so the adapter cannot be merged`);
   const resolved = { ...config, targetModules, fanInFanOut: layout.fanInFanOut };
-  return new LoraAdapter(layers, resolved, context.adapterName, said);
+  return new LoraAdapter(layers, resolved, context.adapterName, said, isShared);
 }
+
+const withoutBias = (paths: readonly string[]): string =>
+  `${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ` and ${paths.length - 3} more targets` : ''} ${paths.length > 1 ? 'have' : 'has'} no bias`;
 
 /** `fan_in_fan_out` as PEFT sets it: layer by layer, where the flag contradicts the layer; the last one counts. */
 function layoutOf(
@@ -106,25 +116,23 @@ class LoraAdapter implements AttachedAdapter<LoraConfig> {
   readonly config: LoraConfig;
   readonly warnings: readonly string[];
   readonly #layers: readonly LoraLayer[];
+  readonly #merges: readonly LayerMerge[];
   readonly #name: string;
   readonly #site: string;
-  #active = false;
 
   constructor(
     layers: readonly LoraLayer[],
     config: LoraConfig,
     adapterName: string,
     warnings: readonly string[],
+    isShared: (parameter: Parameter) => boolean,
   ) {
     this.#layers = layers;
+    this.#merges = layers.map((layer) => new LayerMerge(layer, isShared));
     this.config = config;
     this.warnings = warnings;
     this.#name = adapterName;
     this.#site = `lora ${adapterName}`;
-    for (const layer of layers)
-      layer.base.output.attach(this.#site, (output, details) =>
-        this.#active ? layer.forward(output, details) : output,
-      );
   }
 
   get targets(): readonly string[] {
@@ -132,10 +140,9 @@ class LoraAdapter implements AttachedAdapter<LoraConfig> {
   }
 
   *namedParameters(): Generator<[string, Parameter]> {
-    for (const { path, a, b } of this.#layers) {
-      yield [`${BASE_PREFIX}${path}.lora_A.${this.#name}.weight`, a];
-      yield [`${BASE_PREFIX}${path}.lora_B.${this.#name}.weight`, b];
-    }
+    for (const layer of this.#layers)
+      for (const { name, field, parameter } of layer.parameters())
+        yield [`${BASE_PREFIX}${layer.path}.${name}.${this.#name}.${field}`, parameter];
   }
 
   toStateDict(runtime: Runtime): Promise<AdapterState> {
@@ -147,26 +154,36 @@ class LoraAdapter implements AttachedAdapter<LoraConfig> {
   }
 
   setActive(active: boolean): void {
-    this.#active = active;
+    for (const layer of this.#layers) {
+      const site = layer.base.output;
+      site.detach(this.#site);
+      if (active) site.attach(this.#site, (output, details) => layer.forward(output, details));
+    }
+  }
+
+  async prepareMerge(runtime: Runtime): Promise<void> {
+    const unbiased = this.#layers.find(({ bias, base }) => bias && !base.bias);
+    if (unbiased)
+      throw new MergeError(this.#name, `${withoutBias([unbiased.path])} that lora_bias could be added to`);
+    for (const layer of this.#layers) if (layer instanceof DoraLayer) await layer.prepareMerge(runtime);
   }
 
   async merge(runtime: Runtime, { safe }: { readonly safe: boolean }): Promise<void> {
-    if (safe) for (const layer of this.#layers) await layer.checkMerge(runtime);
-    for (const layer of this.#layers) await layer.merge(runtime);
+    if (safe) for (const merge of this.#merges) await merge.check(runtime, this.#name);
+    for (const merge of this.#merges) await merge.merge(runtime);
   }
 
   async unmerge(runtime: Runtime): Promise<void> {
-    for (const layer of this.#layers) await layer.unmerge(runtime);
+    for (const merge of this.#merges) await merge.unmerge(runtime);
   }
 
   detach(): void {
-    for (const layer of this.#layers) layer.base.output.detach(this.#site);
+    this.setActive(false);
   }
 
   *#onDisk(): Generator<[string, Parameter]> {
-    for (const { path, a, b } of this.#layers) {
-      yield [`${BASE_PREFIX}${path}.lora_A.weight`, a];
-      yield [`${BASE_PREFIX}${path}.lora_B.weight`, b];
-    }
+    for (const layer of this.#layers)
+      for (const { onDisk, parameter } of layer.parameters())
+        yield [`${BASE_PREFIX}${layer.path}.${onDisk}`, parameter];
   }
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { type Folder, openSafetensors, type Weights } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
-import { type LlamaForCausalLM, llama, loadModel, tokenLossSum } from '@graftjs/models';
+import { architectures, type CausalLM, loadModel, tokenLossSum } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { AdamW, cosineSchedule } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
@@ -14,7 +14,17 @@ import { lora } from './lora.ts';
 
 const fixtures = nodeFolder(fileURLToPath(new URL('../../../../tools/oracle/fixtures', import.meta.url)));
 const bases = ['llama-gqa-tied', 'llama-gqa-untied', 'qwen2'];
-const cases = bases.flatMap((base) => ['qv', 'all-linear', 'rslora'].map((name) => `lora-${base}-${name}`));
+const cases = [
+  ...bases.flatMap((base) => ['qv', 'all-linear', 'rslora'].map((name) => `lora-${base}-${name}`)),
+  'lora-llama-gqa-untied-dora',
+  'lora-qwen2-dora',
+  'lora-llama-biases-dora-rslora',
+  'lora-llama-biases-lora-bias',
+  'lora-llama-biases-patterns',
+  'lora-qwen2-all-biases',
+  'lora-gpt2-default',
+  'lora-gpt2-all-linear',
+];
 const tolerance = 1e-4;
 
 let gpu: Gpu;
@@ -47,8 +57,8 @@ function expectClose(
 interface Case {
   readonly folder: Folder;
   readonly expected: Weights;
-  readonly base: LlamaForCausalLM;
-  readonly model: PeftModel<LlamaForCausalLM>;
+  readonly base: CausalLM;
+  readonly model: PeftModel<CausalLM>;
   readonly inputIds: Variable;
   readonly labels: Variable;
   /** Whether an element of the logits is of a token, not of padding. */
@@ -61,7 +71,7 @@ const i32 = async (weights: Weights, name: string): Promise<Variable> =>
 async function open(name: string): Promise<Case> {
   const folder = fixtures.folder(name);
   const { base: baseName } = JSON.parse(await folder.readText('case.json')) as { base: string };
-  const { model: base } = await loadModel(fixtures.folder(baseName), { architectures: [llama] });
+  const { model: base } = await loadModel(fixtures.folder(baseName), { architectures });
   const expected = await openSafetensors(await folder.open('expected.safetensors'));
   const model = new PeftModel(base, { runtime, tuners: [lora] });
   const has = expected.tensors.has('input_ids');
@@ -78,13 +88,17 @@ async function open(name: string): Promise<Case> {
 }
 
 /** Mean loss over `supervised` tokens. */
-const lossOf = (base: LlamaForCausalLM, inputIds: Tensor, labels: Tensor, supervised: number): Tensor =>
+const lossOf = (base: CausalLM, inputIds: Tensor, labels: Tensor, supervised: number): Tensor =>
   mul(tokenLossSum(base.forward({ inputIds }, new Context({ training: true })), labels), 1 / supervised);
 
 const supervisedTokens = (labels: Float32Array, tokens: number): number =>
   labels.filter((label, i) => label !== -100 && i % tokens > 0).length;
 
-const onDisk = (name: string): string => name.replace(/\.default\.weight$/, '.weight');
+const onDisk = (name: string): string =>
+  name
+    .replace('.modules_to_save.default.', '.')
+    .replace('.lora_magnitude_vector.default.weight', '.lora_magnitude_vector')
+    .replace('.default.', '.');
 
 describe.each(cases)('%s', (name) => {
   test('logits, loss and every gradient', async () => {
@@ -185,7 +199,7 @@ describe.each(cases)('%s', (name) => {
 test('micro-batches that accumulate are one batch', async () => {
   const folder = fixtures.folder('lora-accumulation');
   const { base: baseName, adapter } = JSON.parse(await folder.readText('case.json'));
-  const { model: base } = await loadModel(fixtures.folder(baseName), { architectures: [llama] });
+  const { model: base } = await loadModel(fixtures.folder(baseName), { architectures });
   const expected = await openSafetensors(await folder.open('expected.safetensors'));
   const model = new PeftModel(base, { runtime, tuners: [lora] });
   await model.loadAdapter(fixtures.folder(adapter));

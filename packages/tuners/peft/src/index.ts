@@ -14,14 +14,25 @@ export {
 } from './config.ts';
 export * from './errors.ts';
 export {
-  type AddOptions,
-  type AddReport,
-  type LoadOptions,
-  type LoadReport,
-  type MergeOptions,
-  PeftModel,
-  type PeftModelOptions,
-} from './peft-model.ts';
+  type AdaptedLayers,
+  defineLayerTuner,
+  type LayerAdapter,
+  type LayerConfig,
+  type LayerMethod,
+  type LayerWeights,
+  layerFields,
+  targetFields,
+} from './layer-tuner.ts';
+export type {
+  AddOptions,
+  AddReport,
+  LoadOptions,
+  LoadReport,
+  MergeOptions,
+  PeftModelOptions,
+} from './options.ts';
+export { PeftModel } from './peft-model.ts';
+export * from './prompt-learning/index.ts';
 export { fullMatch, suffixMatch } from './python-regex.ts';
 export { parameterPlaces, place } from './replacements.ts';
 export { BASE_PREFIX, readParameters, writeParameters } from './state.ts';

@@ -1,73 +1,32 @@
-import { encodeAdapter, type Folder, readAdapter, type TensorData, writeAdapter } from '@graftjs/checkpoint';
+import { encodeAdapter, type Folder, readAdapter, writeAdapter } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
 import { HostRandom, type Module, type Parameter } from '@graftjs/nn';
-import { type AdapterConfig, PEFT_VERSION } from './config.ts';
+import type { AdapterConfig } from './config.ts';
+import { checkConflicts, type Entry, fillEntry, namedParametersOf, savedForm, warningsOf } from './entry.ts';
 import {
-  AdapterConflictError,
   AdapterNameError,
   AdapterStateError,
   MergedError,
   MergeError,
   UnsupportedConfigError,
 } from './errors.ts';
+import type {
+  AddOptions,
+  AddReport,
+  LoadOptions,
+  LoadReport,
+  MergeOptions,
+  PeftModelOptions,
+} from './options.ts';
 import {
   baseWeights,
   fillCopies,
-  parameterPlaces,
   type Replacement,
   trainedCopies,
   useCopies,
   useOriginals,
 } from './replacements.ts';
-import { BASE_PREFIX, readParameters, writeParameters } from './state.ts';
-import type { AdapterState, AdapterTensor, AttachedAdapter, StateReport, Tuner } from './tuner.ts';
-
-export interface PeftModelOptions {
-  readonly runtime: Runtime;
-  /** The methods whose adapters it can have. */
-  readonly tuners: readonly Tuner[];
-  /** `model_type` of the base. Default: the model's `config.modelType`. */
-  readonly modelType?: string;
-  /** Path of the output head, which `all-linear` leaves out. Default: `lm_head` where the model has one. */
-  readonly outputHead?: string;
-  /** Written as `base_model_name_or_path` where a config names none. */
-  readonly baseModel?: string;
-}
-
-export interface AddOptions {
-  /** Of initial weights. Default 0. */
-  readonly seed?: number;
-}
-
-export interface AddReport {
-  /** Paths of the modules that the adapter changes. */
-  readonly targets: readonly string[];
-  readonly warnings: readonly string[];
-}
-
-export interface LoadOptions {
-  /** Whether the adapter is trained while it is active. Default true. */
-  readonly trainable?: boolean;
-  /** `false` reports weights that are missing or that nothing takes, and goes on, as PEFT does. Default true. */
-  readonly strict?: boolean;
-}
-
-export interface LoadReport extends AddReport, StateReport {
-  /** Keys of `adapter_config.json` that the tuner does not know; they had no effect. */
-  readonly unknownConfigKeys: readonly string[];
-}
-
-export interface MergeOptions {
-  /** First computes every merged weight and throws where one is not finite. Default false. */
-  readonly safe?: boolean;
-}
-
-interface Entry {
-  readonly name: string;
-  readonly tuner: Tuner;
-  readonly attached: AttachedAdapter;
-  readonly replacements: Replacement[];
-}
+import type { AdapterTensor, Tuner } from './tuner.ts';
 
 /**
  * A base model with adapters. The base is frozen; adapters are added, switched, trained, merged, saved and loaded by
@@ -120,11 +79,11 @@ export class PeftModel<Base extends Module = Module> {
     const entry = await this.#attach(name, config, { seed: options.seed ?? 0, loading: false });
     await fillCopies(this.runtime, entry.replacements);
     this.#insert(entry);
-    return { targets: entry.attached.targets, warnings: this.#warningsOf(entry) };
+    return { targets: entry.attached.targets, warnings: this.#withBase(() => warningsOf(this.model, entry)) };
   }
 
   /**
-   * Makes these the active adapters; their effects add up. Frozen are all others.
+   * Makes these the active adapters, which take effect in this order. Frozen are all others.
    * @throws AdapterNameError, MergedError, AdapterConflictError
    */
   setAdapter(names: string | readonly string[]): void {
@@ -210,6 +169,7 @@ export class PeftModel<Base extends Module = Module> {
       if (!attached.merge || !attached.unmerge)
         throw new MergeError(name, `${tuner.peftType} is no change of weights`);
     }
+    for (const { attached } of entries) await attached.prepareMerge?.(this.runtime);
     const done: Entry[] = [];
     try {
       for (const entry of entries) {
@@ -255,7 +215,11 @@ export class PeftModel<Base extends Module = Module> {
 
   /** The files of an adapter by name, as `saveAdapter` writes them. @throws AdapterNameError */
   async encodeAdapter(name = 'default'): Promise<Record<string, Uint8Array>> {
-    const { config, tensors, floatKeys } = await this.#savedForm(name);
+    const { config, tensors, floatKeys } = await savedForm(
+      this.runtime,
+      this.#entry(name),
+      this.#options.baseModel,
+    );
     return encodeAdapter(config, tensors, { floatKeys });
   }
 
@@ -264,7 +228,11 @@ export class PeftModel<Base extends Module = Module> {
    * @throws AdapterNameError, and those of `writeAdapter`
    */
   async saveAdapter(folder: Folder, name = 'default'): Promise<void> {
-    const { config, tensors, floatKeys } = await this.#savedForm(name);
+    const { config, tensors, floatKeys } = await savedForm(
+      this.runtime,
+      this.#entry(name),
+      this.#options.baseModel,
+    );
     await writeAdapter(folder, config, tensors, { floatKeys });
   }
 
@@ -283,14 +251,16 @@ export class PeftModel<Base extends Module = Module> {
       const state = new Map<string, AdapterTensor>();
       for (const [key, { shape }] of tensors.tensors)
         state.set(key, { shape, data: await tensors.readFloat32(key) });
-      const report = await this.#fill(entry, state, folder.location);
+      const baseWeightsOf = (names: readonly string[]): Replacement[] =>
+        this.#withBase(() => baseWeights(this.model, entry.attached.targets, names));
+      const report = await fillEntry(this.runtime, entry, state, folder.location, baseWeightsOf);
       if ((options.strict ?? true) && (report.missing.length || report.unexpected.length))
         throw new AdapterStateError(folder.location, report);
       this.#insert(entry);
       return {
         ...report,
         targets: entry.attached.targets,
-        warnings: this.#warningsOf(entry),
+        warnings: this.#withBase(() => warningsOf(this.model, entry)),
         unknownConfigKeys: unknownKeys,
       };
     } catch (error) {
@@ -332,49 +302,6 @@ export class PeftModel<Base extends Module = Module> {
     this.#apply();
   }
 
-  /** Values from a file for an adapter, the copies that it trains, and base weights that came along. */
-  async #fill(entry: Entry, state: AdapterState, where: string): Promise<StateReport> {
-    const { attached, replacements } = entry;
-    const trained = new Map(replacements.map((r) => [r.key, r.copy]));
-    const own = new Map([...state].filter(([key]) => !trained.has(key)));
-    const ofAdapter = attached.fromStateDict(own);
-    const carried = this.#withBase(() => baseWeights(this.model, attached.targets, ofAdapter.unexpected));
-    replacements.push(...carried);
-    const copies = new Map(replacements.map((r) => [r.key, r.copy]));
-    const ofCopies = writeParameters(where, copies, new Map([...state].filter(([key]) => copies.has(key))));
-    if (ofCopies.missing.length)
-      await fillCopies(
-        this.runtime,
-        replacements.filter((r) => ofCopies.missing.includes(r.key)),
-      );
-    return {
-      missing: [...ofAdapter.missing, ...ofCopies.missing],
-      unexpected: ofAdapter.unexpected.filter((key) => !copies.has(key)),
-    };
-  }
-
-  async #savedForm(name: string): Promise<{
-    config: ReturnType<Tuner['configToJson']>;
-    tensors: Map<string, TensorData>;
-    floatKeys: readonly string[];
-  }> {
-    const { tuner, attached, replacements } = this.#entry(name);
-    const state = new Map([
-      ...(await attached.toStateDict(this.runtime)),
-      ...(await readParameters(
-        this.runtime,
-        replacements.map((r) => [r.key, r.copy] as const),
-      )),
-    ]);
-    const config = tuner.configToJson({
-      ...attached.config,
-      inferenceMode: true,
-      baseModelNameOrPath: attached.config.baseModelNameOrPath ?? this.#options.baseModel ?? null,
-      peftVersion: PEFT_VERSION,
-    });
-    return { config, tensors: state, floatKeys: tuner.floatKeys ?? [] };
-  }
-
   #entry(name: string): Entry {
     const entry = this.#entries.get(name);
     if (!entry) throw new AdapterNameError(name, this.adapters, 'is not on the model');
@@ -395,15 +322,16 @@ export class PeftModel<Base extends Module = Module> {
   /** Brings the model's sites and fields in line with what is active. */
   #apply(): void {
     useOriginals(this.#applied);
-    this.#applied = [];
     for (const entry of this.#entries.values()) {
-      const on = this.#enabled && this.#active.includes(entry.name);
-      const trained = on && !entry.attached.config.inferenceMode;
-      entry.attached.setActive(on);
-      for (const [, parameter] of entry.attached.namedParameters()) parameter.trainable = trained;
-      for (const { kind, copy } of entry.replacements) copy.trainable = trained && kind !== 'base';
-      if (on) this.#applied.push(...entry.replacements);
+      const { attached, replacements } = entry;
+      const trained = this.#enabled && this.#active.includes(entry.name) && !attached.config.inferenceMode;
+      attached.setActive(false);
+      for (const [, parameter] of attached.namedParameters()) parameter.trainable = trained;
+      for (const { kind, copy } of replacements) copy.trainable = trained && kind !== 'base';
     }
+    const active = this.#enabled ? this.#active.map((name) => this.#entry(name)) : [];
+    for (const { attached } of active) attached.setActive(true);
+    this.#applied = active.flatMap(({ replacements }) => replacements);
     useCopies(this.#applied);
   }
 
@@ -432,36 +360,6 @@ export class PeftModel<Base extends Module = Module> {
     this.#enabled = true;
     this.model.setTrainable(false);
   }
-
-  #warningsOf({ attached, replacements }: Entry): string[] {
-    const places = this.#withBase(() => [...parameterPlaces(this.model)]);
-    const split = replacements.filter(
-      (r) => r.kind === 'module' && places.filter((p) => p.parameter === r.original).length > r.places.length,
-    );
-    return [
-      ...attached.warnings,
-      ...split.map(({ path }) => `${path} is trained alone: the other modules that share it keep the base's`),
-    ];
-  }
-}
-
-function* namedParametersOf({ name, attached, replacements }: Entry): Generator<[string, Parameter]> {
-  for (const [key, parameter] of attached.namedParameters()) yield [key, parameter];
-  for (const { kind, key, path, copy } of replacements) {
-    const [module, field] = [path.split('.').slice(0, -1).join('.'), path.split('.').at(-1)];
-    if (kind === 'module') yield [`${BASE_PREFIX}${module}.modules_to_save.${name}.${field}`, copy];
-    if (kind === 'bias') yield [key, copy];
-  }
-}
-
-function checkConflicts(entries: readonly Entry[]): void {
-  const owner = new Map<Parameter, string>();
-  for (const { name, replacements } of entries)
-    for (const { original, path } of replacements) {
-      const other = owner.get(original);
-      if (other !== undefined && other !== name) throw new AdapterConflictError([other, name], path);
-      owner.set(original, name);
-    }
 }
 
 const modelTypeOf = (model: Module): string | undefined => {

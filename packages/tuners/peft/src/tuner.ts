@@ -76,8 +76,16 @@ export interface AttachedAdapter<Config extends AdapterConfig = AdapterConfig> {
    * @throws AdapterStateError where a shape differs; nothing was taken over then
    */
   fromStateDict(state: AdapterState): StateReport;
-  /** Whether graphs that are built from now on have it. Programs that are compiled already do not change. */
+  /**
+   * Whether graphs that are built from now on have it. Programs that are compiled already do not change. Called for
+   * active adapters in the order in which they are to take effect, after all were switched off.
+   */
   setActive(active: boolean): void;
+  /**
+   * Before this and other adapters are merged, while the base's weights are its own.
+   * @throws MergeError where it cannot be merged
+   */
+  prepareMerge?(runtime: Runtime): Promise<void>;
   /**
    * Adds what it does to the base's weights; the core switches it off meanwhile. `safe` first computes the result and
    * throws where it is not finite. Left out where the method cannot be merged.
