@@ -27,6 +27,7 @@ def make(root):
 
     from bases import make_bases
     from lora import make_lora
+    from methods import make_methods
     from optimizers import make_optimizers
     from peft_facts import make_peft_facts
     from rotary import make_rotary
@@ -36,6 +37,7 @@ def make(root):
     torch.use_deterministic_algorithms(True)
     make_bases(root)
     make_lora(root)
+    make_methods(root)
     make_peft_facts(root)
     make_rotary(root)
     make_target_matching(root)

@@ -1,0 +1,159 @@
+import { type Folder, memoryFolder, openSafetensors, readAdapter, type Weights } from '@graftjs/checkpoint';
+import { Runtime } from '@graftjs/compiler';
+import { architectures, type CausalLM, loadModel, tokenLossSum } from '@graftjs/models';
+import { Context } from '@graftjs/nn';
+import { PeftModel, type Tuner } from '@graftjs/peft';
+import { gradients, mul, Variable } from '@graftjs/tensor';
+import { type Gpu, openGpu } from '@graftjs/webgpu';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+export interface PeftCases {
+  readonly tuner: Tuner;
+  /**
+   * A folder of fixtures made with Hugging Face PEFT: base models, and in `methods/` one folder a case with `adapter/`,
+   * `case.json` and `expected.safetensors`.
+   */
+  readonly fixtures: Folder;
+  /** Names of the cases. */
+  readonly cases: readonly string[];
+  /** How far numbers may be apart, relative to their size. Default 1e-4. */
+  readonly tolerance?: number;
+  /** Keys of `adapter_config.json` that this side writes otherwise, and why. */
+  readonly otherwise?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The tests of a tuner against Hugging Face PEFT: adapters made there give the same logits, loss and gradients here,
+ * and written again they are the same files, so that they load there.
+ */
+export function testAgainstPeft({
+  tuner,
+  fixtures,
+  cases,
+  tolerance = 1e-4,
+  otherwise = {},
+}: PeftCases): void {
+  let gpu: Gpu;
+  let runtime: Runtime;
+  beforeAll(async () => {
+    gpu = await openGpu();
+    runtime = new Runtime(gpu, { poison: true });
+  });
+  afterAll(() => gpu?.close());
+
+  describe.each(cases)('against PEFT: %s', (name) => {
+    const open = async () => {
+      const folder = fixtures.folder('methods').folder(name);
+      const { base } = JSON.parse(await folder.readText('case.json')) as { base: string };
+      const { model } = await loadModel(fixtures.folder(base), { architectures });
+      const peft = new PeftModel(model, { runtime, tuners: [tuner], baseModel: base });
+      const report = await peft.loadAdapter(folder.folder('adapter'));
+      expect(report).toMatchObject({ missing: [], unexpected: [], unknownConfigKeys: [] });
+      const expected = await openSafetensors(await folder.open('expected.safetensors'));
+      return { folder, model, peft, expected, batch: await batchOf(expected) };
+    };
+
+    test('logits, loss and every gradient', async () => {
+      const { model, peft, expected, batch } = await open();
+      const trained = peft.trainableParameters();
+      const logits = logitsOf(model, batch);
+      const loss = lossOf(model, batch);
+      const got = await runtime.evaluate([logits, loss, ...gradients(loss, [...trained.values()])]);
+      const wanted = await expected.readFloat32('logits');
+      expect(deviation(got[0]!, wanted, batch.isToken), 'logits').toBeLessThan(tolerance);
+      expect(deviation(got[1]!, await expected.readFloat32('loss')), 'loss').toBeLessThan(tolerance);
+      const keys = [...trained.keys()].map(onDisk);
+      const there = [...expected.tensors.keys()].flatMap((key) =>
+        key.startsWith('grad.') ? [key.slice(5)] : [],
+      );
+      if (there.length > 0) expect(keys.slice().sort()).toEqual(there.sort());
+      for (const [i, key] of keys.entries())
+        if (there.length > 0)
+          expect(deviation(got[2 + i]!, await expected.readFloat32(`grad.${key}`)), key).toBeLessThan(
+            tolerance,
+          );
+    });
+
+    test('merged', async ({ skip }) => {
+      const { model, peft, expected, batch } = await open();
+      if (!expected.tensors.has('merged_logits')) skip('PEFT does not merge it');
+      await peft.mergeAndUnload({ safe: true });
+      const [got] = await runtime.evaluate([logitsOf(model, batch)]);
+      const merged = await expected.readFloat32('merged_logits');
+      expect(deviation(got!, merged, batch.isToken)).toBeLessThan(tolerance);
+    });
+
+    test('written again: the same tensors and config', async () => {
+      const { folder, peft } = await open();
+      const ours = await readAdapter(memoryFolder(new Map(Object.entries(await peft.encodeAdapter()))));
+      const theirs = await readAdapter(folder.folder('adapter'));
+      expect([...ours.tensors.tensors.keys()].sort()).toEqual([...theirs.tensors.tensors.keys()].sort());
+      for (const key of theirs.tensors.tensors.keys())
+        expect(await ours.tensors.readFloat32(key), key).toEqual(await theirs.tensors.readFloat32(key));
+      const same = ([key]: [string, unknown]): boolean => !(key in otherwise);
+      expect(sorted(Object.entries(ours.config).filter(same))).toEqual(
+        sorted(Object.entries(theirs.config).filter(same)),
+      );
+    });
+  });
+}
+
+interface PeftBatch {
+  readonly inputIds: Variable;
+  readonly labels: Variable;
+  /** Tokens that count in the loss. */
+  readonly supervised: number;
+  /** Whether an element of the logits is of a token, not of padding. */
+  readonly isToken: (i: number) => boolean;
+}
+
+async function batchOf(expected: Weights): Promise<PeftBatch> {
+  const { shape } = expected.tensors.get('input_ids')!;
+  const read = async (name: string): Promise<Int32Array<ArrayBuffer>> =>
+    Int32Array.from(await expected.readFloat32(name));
+  const [mask, labels] = [await read('attention_mask'), await read('labels')];
+  const vocabulary = expected.tensors.get('logits')!.shape.at(-1)!;
+  return {
+    inputIds: new Variable(shape, await read('input_ids')),
+    labels: new Variable(shape, labels.slice()),
+    supervised: labels.filter((label, i) => label !== -100 && i % shape[1]! > 0).length,
+    isToken: (i) => mask[Math.floor(i / vocabulary)] === 1,
+  };
+}
+
+const logitsOf = (model: CausalLM, { inputIds }: PeftBatch) => model.forward({ inputIds }, new Context());
+
+const lossOf = (model: CausalLM, batch: PeftBatch) =>
+  mul(tokenLossSum(logitsOf(model, batch), batch.labels), 1 / batch.supervised);
+
+/** A name in memory without the adapter's. */
+const onDisk = (name: string): string => name.replace(/\.(modules_to_save\.)?default(?=\.|$)/, '');
+
+/** Sets have no order in Python. */
+const sorted = (entries: [string, unknown][]): [string, unknown][] =>
+  entries
+    .map(([key, value]): [string, unknown] => [key, Array.isArray(value) ? [...value].sort() : value])
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+
+/** The largest |a - b| / max(|b|, rms(b)) over the elements that count. */
+function deviation(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  counts = (_: number): boolean => true,
+): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  let [squares, n] = [0, 0];
+  for (let i = 0; i < b.length; i++)
+    if (counts(i)) {
+      squares += b[i]! ** 2;
+      n++;
+    }
+  const rms = Math.sqrt(squares / n);
+  let worst = 0;
+  for (let i = 0; i < b.length; i++) {
+    if (!counts(i)) continue;
+    const error = Math.abs(a[i]! - b[i]!) / Math.max(Math.abs(b[i]!), rms, 1e-30);
+    worst = Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
+  }
+  return worst;
+}
