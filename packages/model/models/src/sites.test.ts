@@ -2,11 +2,11 @@ import { fileURLToPath } from 'node:url';
 import { openSafetensors } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
-import { Context } from '@graftjs/nn';
+import { Context, Linear } from '@graftjs/nn';
 import { add, concat, gradients, mul, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LlamaForCausalLM, llama, loadModel, tokenLossSum } from './index.ts';
+import { architectures, type CausalLM, loadModel, tokenLossSum } from './index.ts';
 
 /*
  * What is put in front of a text by an attachment must count exactly as if it were text. So the first tokens of a
@@ -28,9 +28,9 @@ const idsOf = (ids: readonly number[], rows = 1): Variable =>
   new Variable([rows, ids.length / rows], Int32Array.from(ids), { dtype: 'i32' });
 
 /** The first row of a fixture, which has no padding, and its logits. */
-async function textOf(base: string): Promise<{ model: LlamaForCausalLM; ids: number[]; logits: number[] }> {
+async function textOf(base: string): Promise<{ model: CausalLM; ids: number[]; logits: number[] }> {
   const folder = nodeFolder(`${fixtures}${base}`);
-  const { model } = await loadModel(folder, { architectures: [llama] });
+  const { model } = await loadModel(folder, { architectures });
   const expected = await openSafetensors(await folder.open('expected.safetensors'));
   const tokens = expected.tensors.get('input_ids')!.shape[1]!;
   const ids = [...(await expected.readFloat32('input_ids'))].slice(0, tokens);
@@ -48,41 +48,45 @@ function worst(got: ArrayLike<number>, expected: readonly number[]): number {
 }
 
 /** A virtual prompt with the embeddings of `ids`. */
-async function attachPrompt(model: LlamaForCausalLM, ids: readonly number[]): Promise<void> {
-  const rows = await runtime.materialize(model.model.embed_tokens.forward(idsOf(ids), new Context()));
-  model.model.embed_tokens.output.attach('prompt', (embedded, { context }) =>
+async function attachPrompt(model: CausalLM, ids: readonly number[]): Promise<void> {
+  const rows = await runtime.materialize(model.inputEmbeddings.forward(idsOf(ids), new Context()));
+  model.inputEmbeddings.output.attach('prompt', (embedded, { context }) =>
     context.continues ? embedded : concat([rows, embedded], 1),
   );
 }
 
 /** A prefix with the keys and values that `ids` have in each layer. */
-async function attachPrefix(model: LlamaForCausalLM, ids: readonly number[]): Promise<void> {
-  const seen: { keys: Tensor; values: Tensor }[] = model.model.layers.map(() => ({}) as never);
-  for (const { self_attn } of model.model.layers) {
-    self_attn.keys.attach('look', (keys, { layerIndex }) => (seen[layerIndex]!.keys = keys));
-    self_attn.values.attach('look', (values, { layerIndex }) => (seen[layerIndex]!.values = values));
+async function attachPrefix(model: CausalLM, ids: readonly number[]): Promise<void> {
+  const seen: { keys: Tensor; values: Tensor }[] = model.blocks.map(() => ({}) as never);
+  const attentions = model.blocks.map(({ parts }) => parts.attention);
+  for (const { keys, values } of attentions) {
+    keys.attach('look', (k, { layerIndex }) => (seen[layerIndex]!.keys = k));
+    values.attach('look', (v, { layerIndex }) => (seen[layerIndex]!.values = v));
   }
   model.hiddenStates({ inputIds: idsOf(ids) }, new Context());
-  for (const { self_attn } of model.model.layers) {
-    self_attn.keys.detach('look');
-    self_attn.values.detach('look');
+  for (const { keys, values } of attentions) {
+    keys.detach('look');
+    values.detach('look');
   }
-  for (const [i, { self_attn }] of model.model.layers.entries()) {
+  for (const [i, attention] of attentions.entries()) {
     const keys = await runtime.materialize(seen[i]!.keys);
     const values = await runtime.materialize(seen[i]!.values);
-    self_attn.keys.attach('prefix', (k, { context }) => (context.continues ? k : concat([keys, k], 2)));
-    self_attn.values.attach('prefix', (v, { context }) => (context.continues ? v : concat([values, v], 2)));
+    attention.keys.attach('prefix', (k, { context }) => (context.continues ? k : concat([keys, k], 2)));
+    attention.values.attach('prefix', (v, { context }) => (context.continues ? v : concat([values, v], 2)));
   }
-  model.model.positions.attach('prefix', (positions, { context }) =>
+  model.positions.attach('prefix', (positions, { context }) =>
     context.continues ? positions : add(positions, ids.length),
   );
 }
 
 const attachments = { prompt: attachPrompt, prefix: attachPrefix };
 const kinds = ['prompt', 'prefix'] as const;
+const bases = ['llama-gqa-tied', 'qwen2', 'gpt2', 'gpt2-variant'];
+/** With its own kind of attention each. */
+const two = kinds.flatMap((kind) => ['llama-gqa-tied', 'gpt2-variant'].map((base) => [kind, base] as const));
 
 test.each(kinds)('a %s counts as text in front', async (kind) => {
-  for (const base of ['llama-gqa-tied', 'qwen2']) {
+  for (const base of bases) {
     const { model, ids, logits } = await textOf(base);
     await attachments[kind](model, ids.slice(0, front));
     const inputIds = idsOf(ids.slice(front));
@@ -92,8 +96,8 @@ test.each(kinds)('a %s counts as text in front', async (kind) => {
   }
 });
 
-test.each(kinds)('a %s is there for tokens that continue from a cache', async (kind) => {
-  const { model, ids, logits } = await textOf('llama-gqa-tied');
+test.each(two)('a %s is there for tokens that continue from a cache: %s', async (kind, base) => {
+  const { model, ids, logits } = await textOf(base);
   await attachments[kind](model, ids.slice(0, front));
   const vocab = model.config.vocabSize;
   const cache = model.newCache(1, 32);
@@ -115,8 +119,8 @@ test.each(kinds)('a %s is there for tokens that continue from a cache', async (k
   }
 });
 
-test.each(kinds)('a key mask of the text leaves a %s to be seen', async (kind) => {
-  const { model, ids, logits } = await textOf('llama-gqa-tied');
+test.each(two)('a key mask of the text leaves a %s to be seen: %s', async (kind, base) => {
+  const { model, ids, logits } = await textOf(base);
   await attachments[kind](model, ids.slice(0, front));
   const rest = ids.slice(front);
   const inputIds = idsOf([...rest, 0, 0]);
@@ -132,9 +136,9 @@ test.each(kinds)('a key mask of the text leaves a %s to be seen', async (kind) =
 test('the loss after a virtual prompt learns the first token, and reaches the prompt', async () => {
   const { model, ids, logits } = await textOf('llama-gqa-tied');
   const vocab = model.config.vocabSize;
-  const embedded = model.model.embed_tokens.forward(idsOf(ids.slice(0, front)), new Context());
+  const embedded = model.inputEmbeddings.forward(idsOf(ids.slice(0, front)), new Context());
   const prompt = await runtime.materialize(embedded);
-  model.model.embed_tokens.output.attach('prompt', (rows) => concat([prompt, rows], 1));
+  model.inputEmbeddings.output.attach('prompt', (rows) => concat([prompt, rows], 1));
   const rest = ids.slice(front);
   const loss = tokenLossSum(model.forward({ inputIds: idsOf(rest) }, new Context()), idsOf(rest));
   const [got, slope] = await runtime.evaluate([loss, ...gradients(loss, [prompt])]);
@@ -155,46 +159,52 @@ test('the loss of a single token has nothing to learn', async () => {
   expect(loss![0]).toBe(0);
 });
 
-test('sub-layer outputs, inputs of linear layers and embeddings are sites', async () => {
-  const { model, ids } = await textOf('llama-gqa-tied');
-  const inputIds = idsOf(ids);
-  const seen = new Map<string, readonly number[]>();
-  const half = (name: string) => (value: Tensor) => {
-    seen.set(name, value.shape);
-    return mul(value, 0.5);
-  };
-  const block = model.model.layers[1]!;
-  const plain = model.forward({ inputIds }, new Context());
-  const change = async (attach: () => void, detach: () => boolean): Promise<number> => {
-    attach();
-    const [a, b] = await runtime.evaluate([plain, model.forward({ inputIds }, new Context())]);
-    expect(detach()).toBe(true);
-    return worst(b!, [...(a as Float32Array)]);
-  };
-  for (const [name, site] of Object.entries({
-    embeddings: model.model.embed_tokens.output,
-    attention: block.attentionOutput,
-    mlp: block.mlpOutput,
-    keys: block.self_attn.keys,
-    values: block.self_attn.values,
-    linear: block.self_attn.q_proj.output,
-    head: model.lm_head.output,
-  }))
-    expect(
-      await change(
-        () => site.attach('half', half(name)),
-        () => site.detach('half'),
-      ),
-      name,
-    ).toBeGreaterThan(1e-3);
-  const { hiddenSize, heads, kvHeads, headDim, vocabSize } = model.config;
-  expect(Object.fromEntries(seen)).toEqual({
-    embeddings: [1, ids.length, hiddenSize],
-    attention: [1, ids.length, hiddenSize],
-    mlp: [1, ids.length, hiddenSize],
-    keys: [1, kvHeads, ids.length, headDim],
-    values: [1, kvHeads, ids.length, headDim],
-    linear: [1, ids.length, heads * headDim],
-    head: [1, ids.length, vocabSize],
-  });
-});
+test.each(['llama-gqa-tied', 'gpt2-variant'])(
+  '%s: sub-layer outputs and embeddings are sites',
+  async (base) => {
+    const { model, ids } = await textOf(base);
+    const inputIds = idsOf(ids);
+    const seen = new Map<string, readonly number[]>();
+    const half = (name: string) => (value: Tensor) => {
+      seen.set(name, value.shape);
+      return mul(value, 0.5);
+    };
+    const block = model.blocks[1]!;
+    const { attention } = block.parts;
+    const linear = [...attention.namedModules()].map(([, m]) => m).find((m) => m instanceof Linear)!;
+    const plain = model.forward({ inputIds }, new Context());
+    const change = async (attach: () => void, detach: () => boolean): Promise<number> => {
+      attach();
+      const [a, b] = await runtime.evaluate([plain, model.forward({ inputIds }, new Context())]);
+      expect(detach()).toBe(true);
+      return worst(b!, [...(a as Float32Array)]);
+    };
+    for (const [name, site] of Object.entries({
+      embeddings: model.inputEmbeddings.output,
+      attention: block.attentionOutput,
+      mlp: block.mlpOutput,
+      keys: attention.keys,
+      values: attention.values,
+      linear: linear.output,
+      head: model.outputEmbeddings.output,
+    }))
+      expect(
+        await change(
+          () => site.attach('half', half(name)),
+          () => site.detach('half'),
+        ),
+        name,
+      ).toBeGreaterThan(1e-3);
+    const { hiddenSize, vocabSize } = model.config;
+    const { kvHeads, headDim } = attention.heads;
+    expect(Object.fromEntries(seen)).toEqual({
+      embeddings: [1, ids.length, hiddenSize],
+      attention: [1, ids.length, hiddenSize],
+      mlp: [1, ids.length, hiddenSize],
+      keys: [1, kvHeads, ids.length, headDim],
+      values: [1, kvHeads, ids.length, headDim],
+      linear: [1, ids.length, linear.outFeatures],
+      head: [1, ids.length, vocabSize],
+    });
+  },
+);
