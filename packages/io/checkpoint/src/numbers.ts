@@ -5,8 +5,6 @@
  */
 import { narrowToHalves, widenHalves } from '@graftjs/tensor';
 import type { Dtype } from './dtypes.ts';
-import { dequantize } from './gguf/dequantize.ts';
-import type { BlockDtype } from './gguf/ggml-types.ts';
 
 /** The dtypes of safetensors that `toFloat32` reads. */
 export const NUMERIC_DTYPES: readonly Dtype[] = [
@@ -28,11 +26,11 @@ export const NUMERIC_DTYPES: readonly Dtype[] = [
 ];
 
 /**
- * The numbers in `bytes` as float32; undefined for a dtype outside `NUMERIC_DTYPES` and the blocks that
- * `dequantize` reads. F32, F16, BF16, F8, 8- and 16-bit integers and BOOL are exact; wider ones and blocks round
- * to the nearest float32. F32 shares the memory of `bytes` where that is aligned.
+ * The numbers in `bytes` as float32; undefined for a dtype outside `NUMERIC_DTYPES`. F32, F16, BF16, F8, 8- and
+ * 16-bit integers and BOOL are exact; wider ones round to the nearest float32. F32 shares the memory of `bytes`
+ * where that is aligned.
  */
-export function toFloat32(dtype: Dtype | BlockDtype, bytes: Uint8Array): Float32Array | undefined {
+export function toFloat32(dtype: Dtype, bytes: Uint8Array): Float32Array | undefined {
   switch (dtype) {
     case 'F32':
       return new Float32Array(...aligned(bytes, 4));
@@ -80,7 +78,7 @@ export function toFloat32(dtype: Dtype | BlockDtype, bytes: Uint8Array): Float32
     case 'C64':
       return undefined;
     default:
-      return dequantize(dtype, bytes);
+      return dtype satisfies never;
   }
 }
 

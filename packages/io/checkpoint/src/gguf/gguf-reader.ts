@@ -1,10 +1,11 @@
+import { isDtype } from '../dtypes.ts';
 import { type CheckpointError, UnsupportedDtypeError } from '../errors.ts';
 import { type FileSource, memoryFile } from '../folder.ts';
 import { recognise } from '../foreign-file.ts';
 import { NUMERIC_DTYPES, toFloat32 } from '../numbers.ts';
 import { checkTensorRange, entryOf, type Weights } from '../weights.ts';
 import { ByteCursor, MoreBytesNeeded } from './byte-cursor.ts';
-import { DEQUANTIZED } from './dequantize.ts';
+import { DEQUANTIZED, dequantize } from './dequantize.ts';
 import type { GgmlDtype } from './ggml-types.ts';
 import { GgufError } from './gguf-error.ts';
 import { type GgufHeader, parseGgufHeader } from './gguf-header.ts';
@@ -50,7 +51,8 @@ export async function openGguf(source: FileSource | Uint8Array): Promise<GgufFil
       const { dtype } = entryOf(weights, name);
       const readable: readonly string[] = [...NUMERIC_DTYPES, ...DEQUANTIZED];
       if (!readable.includes(dtype)) throw new UnsupportedDtypeError(file.name, name, dtype, READABLE);
-      return toFloat32(dtype, await weights.read(name))!;
+      const bytes = await weights.read(name);
+      return (isDtype(dtype) ? toFloat32(dtype, bytes) : dequantize(dtype, bytes))!;
     },
   };
   return weights;
