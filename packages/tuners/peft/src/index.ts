@@ -32,6 +32,7 @@ export type {
   PeftModelOptions,
 } from './options.ts';
 export { PeftModel } from './peft-model.ts';
+export * from './prompt-learning/index.ts';
 export { fullMatch, suffixMatch } from './python-regex.ts';
 export { parameterPlaces, place } from './replacements.ts';
 export { BASE_PREFIX, readParameters, writeParameters } from './state.ts';

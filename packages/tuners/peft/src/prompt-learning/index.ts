@@ -1,0 +1,22 @@
+export {
+  inFrontOfText,
+  inputEmbeddings,
+  PromptAdapter,
+  type PromptAdapterOptions,
+  type PromptPlace,
+} from './adapter.ts';
+export {
+  optionalCount,
+  type PromptConfig,
+  type PromptShape,
+  promptFields,
+  resolvePromptConfig,
+} from './config.ts';
+export {
+  newLinear,
+  newTable,
+  normalRows,
+  PROMPT_KEY,
+  type PromptEncoder,
+  PromptTable,
+} from './encoder.ts';
