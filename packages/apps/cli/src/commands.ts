@@ -18,6 +18,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     about: 'Continue an interrupted run from its newest checkpoint',
     load: async () => (await import('./commands/resume.ts')).resume,
   },
+  eval: {
+    about: 'Measure the loss of a model, an adapter or a run on data',
+    load: async () => (await import('./commands/eval.ts')).evaluate,
+  },
   generate: {
     about: 'Let a model continue a text, with or without an adapter',
     load: async () => (await import('./commands/generate.ts')).generate,
@@ -25,6 +29,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
   merge: {
     about: 'Write a model with an adapter merged into its weights',
     load: async () => (await import('./commands/merge.ts')).merge,
+  },
+  plan: {
+    about: 'Tell what a run would cost, without running it or loading weights',
+    load: async () => (await import('./commands/plan.ts')).plan,
   },
   doctor: {
     about: 'Show the device, and whether it computes right and how fast',

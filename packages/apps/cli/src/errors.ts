@@ -41,3 +41,14 @@ export class RunFolderError extends Error {
 export class InterruptedError extends Error {
   override readonly name = 'InterruptedError';
 }
+
+/** A loss that is no number: the weights of model or adapter are not finite, or give numbers that are not. */
+export class LossError extends Error {
+  override readonly name = 'LossError';
+
+  constructor(loss: number) {
+    super(
+      `the loss is ${loss}: the model's numbers are not finite; check with graft inspect that model and adapter are whole`,
+    );
+  }
+}

@@ -1,4 +1,4 @@
-import { ConfigError, InterruptedError, RunFolderError, UsageError } from './errors.ts';
+import { ConfigError, InterruptedError, LossError, RunFolderError, UsageError } from './errors.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 
 /** What a failed command says and ends with. */
@@ -31,6 +31,7 @@ async function codeOf(error: Error): Promise<ExitCode> {
   if (error instanceof UsageError || error instanceof ConfigError || error instanceof RunFolderError)
     return exitCodes.usage;
   if (error instanceof InterruptedError) return exitCodes.interrupted;
+  if (error instanceof LossError) return exitCodes.diverged;
   const [webgpu, checkpoint, data, nn, models, generate, peft, trainer] = await Promise.all([
     import('@graftjs/webgpu'),
     import('@graftjs/checkpoint'),

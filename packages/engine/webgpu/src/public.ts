@@ -12,4 +12,4 @@ export {
 export { Gpu, type GpuStats, type Submission } from './gpu.ts';
 export type { KernelLayout } from './pipelines.ts';
 export { type PassTime, PassTimer } from './timestamps.ts';
-export type { AdjustableLimits, DeviceTraits, GpuOptions } from './traits.ts';
+export { type AdjustableLimits, type DeviceTraits, type GpuOptions, leastTraits } from './traits.ts';

@@ -25,6 +25,25 @@ export interface DeviceTraits {
   readonly uniformAlignment: number;
 }
 
+/** What every WebGPU device has at least: its default limits, and no optional feature. */
+export const leastTraits: DeviceTraits = {
+  vendor: '',
+  architecture: '',
+  description: '',
+  isCpu: false,
+  subgroupSize: 0,
+  hasF16: false,
+  hasTimestamps: false,
+  maxBufferSize: 2 ** 28,
+  maxBindingSize: 2 ** 27,
+  maxStorageBuffers: 8,
+  maxInvocations: 256,
+  maxWorkgroupStorage: 2 ** 14,
+  maxWorkgroupsPerDimension: 65535,
+  storageAlignment: 256,
+  uniformAlignment: 256,
+};
+
 /** The limits that {@link GpuOptions.limits} may lower. */
 export type AdjustableLimits = Pick<
   DeviceTraits,

@@ -42,6 +42,18 @@ export class BatchInputs implements BatchTensors {
   }
 }
 
+/** A program yet to be compiled, and how batches enter it. */
+export interface BatchGraph {
+  readonly inputs: BatchInputs;
+  readonly request: ProgramRequest;
+}
+
+/** The loss of batches of a shape, without dropout and without gradients. */
+export function evaluationGraph(lossSum: LossSum, shape: BatchShape): BatchGraph {
+  const inputs = new BatchInputs(shape);
+  return { inputs, request: { outputs: [lossSum(inputs, new Context())] } };
+}
+
 interface BatchProgram {
   readonly inputs: BatchInputs;
   readonly program: Program;
@@ -50,13 +62,10 @@ interface BatchProgram {
 /** The programs of a graph over batches, one for each shape. */
 export class BatchPrograms {
   readonly #runtime: Runtime;
-  readonly #build: (shape: BatchShape) => { readonly inputs: BatchInputs; readonly request: ProgramRequest };
+  readonly #build: (shape: BatchShape) => BatchGraph;
   readonly #programs = new Map<string, Promise<BatchProgram>>();
 
-  constructor(
-    runtime: Runtime,
-    build: (shape: BatchShape) => { readonly inputs: BatchInputs; readonly request: ProgramRequest },
-  ) {
+  constructor(runtime: Runtime, build: (shape: BatchShape) => BatchGraph) {
     this.#runtime = runtime;
     this.#build = build;
   }
@@ -101,15 +110,12 @@ export interface Evaluation {
   readonly tokens: number;
 }
 
-/** Loss without dropout and without gradients: one program for each batch shape. */
+/** Runs {@link evaluationGraph}: one program for each batch shape. */
 export class Evaluator {
   readonly #programs: BatchPrograms;
 
   constructor(runtime: Runtime, lossSum: LossSum) {
-    this.#programs = new BatchPrograms(runtime, (shape) => {
-      const inputs = new BatchInputs(shape);
-      return { inputs, request: { outputs: [lossSum(inputs, new Context())] } };
-    });
+    this.#programs = new BatchPrograms(runtime, (shape) => evaluationGraph(lossSum, shape));
   }
 
   async evaluate(batches: Iterable<Batch>): Promise<Evaluation> {

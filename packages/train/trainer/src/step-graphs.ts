@@ -2,7 +2,7 @@ import type { ProgramRequest } from '@graftjs/compiler';
 import { Context, type Parameter } from '@graftjs/nn';
 import type { Optimizer, UpdateOptions } from '@graftjs/optim';
 import { add, gradients, mul, type Tensor, Variable, zeros } from '@graftjs/tensor';
-import { BatchInputs, type BatchShape, type LossSum } from './loss-programs.ts';
+import { type BatchGraph, BatchInputs, type BatchShape, type LossSum } from './loss-programs.ts';
 
 export interface StepGraphsOptions {
   readonly lossSum: LossSum;
@@ -11,12 +11,6 @@ export interface StepGraphsOptions {
   readonly optimizer: Optimizer;
   /** Greatest global norm of the gradients; left out: no clipping. */
   readonly clipNorm?: number | undefined;
-}
-
-/** A program yet to be compiled, and how batches enter it. */
-export interface StepGraph {
-  readonly inputs: BatchInputs;
-  readonly request: ProgramRequest;
 }
 
 /**
@@ -39,14 +33,14 @@ export class StepGraphs {
   }
 
   /** A whole step over one micro-batch: gives loss and gradient norm. */
-  whole(shape: BatchShape): StepGraph {
+  whole(shape: BatchShape): BatchGraph {
     const { inputs, loss, grads } = this.#build(shape);
     const { updates, gradNorm } = this.#options.optimizer.update(grads, this.#guarded(loss));
     return { inputs, request: { outputs: [loss, gradNorm], updates } };
   }
 
   /** One of several micro-batches of a step. */
-  micro(shape: BatchShape): StepGraph {
+  micro(shape: BatchShape): BatchGraph {
     const { inputs, loss, grads } = this.#build(shape);
     const updates = this.#options.optimizer.accumulate(grads);
     const soFar = this.#lossSoFar;

@@ -1,17 +1,20 @@
 import type { ArgsDef } from 'citty';
 import { type ConfigKey, configKeys } from './keys.ts';
 
-/** `--learning-rate` and its like: every key of the configuration as a flag. */
-export const configFlags: ArgsDef = Object.fromEntries(
-  configKeys.map((key) => [
-    key.flag,
-    {
-      type: 'string',
-      description: key.about,
-      valueHint: key.path,
-    } as const,
-  ]),
-);
+/** `--learning-rate` and its like: keys of the configuration as flags. */
+export const flagsOf = (keys: readonly ConfigKey[]): ArgsDef =>
+  Object.fromEntries(
+    keys.map((key) => [
+      key.flag,
+      {
+        type: 'string',
+        description: key.about,
+        valueHint: key.path,
+      } as const,
+    ]),
+  );
+
+export const configFlags: ArgsDef = flagsOf(configKeys);
 
 /** What the flags of a command line override. */
 export function overridesOf(

@@ -8,8 +8,10 @@ export function bytes(count: number): string {
   return `${Math.round(count / 1e3)} kB`;
 }
 
-/** `847`, `2.4k`, `1.3M`. */
+/** `847`, `2.4k`, `1.3M`, `5.0G`, `7.2T`. */
 export function counted(count: number): string {
+  if (count >= 1e12) return `${(count / 1e12).toFixed(1)}T`;
+  if (count >= 1e9) return `${(count / 1e9).toFixed(1)}G`;
   if (count >= 1e6) return `${(count / 1e6).toFixed(1)}M`;
   if (count >= 1e3) return `${(count / 1e3).toFixed(1)}k`;
   return String(Math.round(count));

@@ -1,7 +1,8 @@
 import { appendFileSync } from 'node:fs';
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { lockFolder } from '@graftjs/checkpoint/node';
+import { ADAPTER_CONFIG, type Folder, latestValidCheckpoint } from '@graftjs/checkpoint';
+import { lockFolder, nodeFolder } from '@graftjs/checkpoint/node';
 import { stringify } from 'yaml';
 import type { Config } from '../config/schema.ts';
 import { RunFolderError } from '../errors.ts';
@@ -66,20 +67,43 @@ export async function createRun(config: Config, overwrite: boolean): Promise<Run
   }
 }
 
-/** Opens the folder of a run that began before, with the text of its configuration. */
-export async function openRun(
-  folder: string,
-): Promise<RunFolder & { readonly config: string; readonly file: string }> {
+/** The configuration that a run was started with. */
+export interface RunConfig {
+  readonly path: string;
+  /** The file, and its text. */
+  readonly file: string;
+  readonly config: string;
+}
+
+/** @throws RunFolderError where it is not the folder of a run */
+export async function readRunConfig(folder: string): Promise<RunConfig> {
   const path = resolve(folder);
   const file = join(path, CONFIG);
-  let config: string;
   try {
-    config = await readFile(file, 'utf8');
+    return { path, file, config: await readFile(file, 'utf8') };
   } catch {
     throw new RunFolderError(path, `there is no ${CONFIG}: give the folder that \`graft train\` wrote`);
   }
-  const { release } = await lockFolder(path);
-  return { ...open(path, release), config, file };
+}
+
+/** Opens the folder of a run that began before, with the text of its configuration. */
+export async function openRun(folder: string): Promise<RunFolder & RunConfig> {
+  const run = await readRunConfig(folder);
+  const { release } = await lockFolder(run.path);
+  return { ...open(run.path, release), ...run };
+}
+
+/**
+ * The newest adapter of a run: the one it ended with, else that of its newest whole checkpoint.
+ * @throws RunFolderError where there is none yet
+ */
+export async function adapterOfRun(path: string): Promise<Folder> {
+  const folder = nodeFolder(path);
+  const last = folder.folder('adapter');
+  if (await last.has(ADAPTER_CONFIG)) return last;
+  const { checkpoint } = await latestValidCheckpoint(folder.folder('checkpoints'));
+  if (checkpoint) return checkpoint.folder.folder('adapter');
+  throw new RunFolderError(path, 'it has no adapter and no whole checkpoint yet: let the run go on first');
 }
 
 interface Metric {

@@ -1,0 +1,99 @@
+import { type DeviceTraits, leastTraits, NoAdapterError, openGpu } from '@graftjs/webgpu';
+import { defineCommand } from 'citty';
+import type { CommandData } from '../cli.ts';
+import { commonFlags } from '../common-flags.ts';
+import { configFlags } from '../config/flags.ts';
+import { readConfig } from '../config/read.ts';
+import { bytes, counted } from '../report/progress-line.ts';
+import { explainRun, type RunExplanation } from '../run/explain-run.ts';
+import { type PreparedData, prepareData } from '../run/prepare.ts';
+
+export const plan = defineCommand({
+  meta: {
+    name: 'graft plan',
+    description: 'Tell what a run would cost, without running it or loading weights',
+  },
+  args: {
+    config: { type: 'positional', required: false, description: 'the configuration, a YAML file' },
+    ...configFlags,
+    ...commonFlags,
+  },
+  async run({ args, data }) {
+    const { reporter } = data as CommandData;
+    const prepared = await prepareData(await readConfig(args), reporter);
+    const traits = await traitsHere();
+    const { problems, warnings, ...explained } = await explainRun(prepared, traits ?? leastTraits);
+    for (const message of warnings) reporter.report({ event: 'note', message });
+    const { config, base, examples, batching, totalSteps } = prepared;
+    const device = traits?.description ?? null;
+    reporter.result(
+      {
+        model: config.model,
+        modelType: base.config.modelType,
+        ...explained,
+        checkpointsBytes: config.training.keep * explained.checkpointBytes,
+        examples: examples.train.length,
+        heldOutExamples: examples.heldOut.length,
+        packing: batching.packing,
+        totalSteps,
+        accumulate: config.training.accumulate,
+        device,
+        limits: limitsOf(traits ?? leastTraits),
+        fits: problems.length === 0,
+        problems,
+      },
+      describe(prepared, { ...explained, problems, warnings }, device),
+    );
+  },
+});
+
+/** Of this machine's device; undefined where there is none. */
+async function traitsHere(): Promise<DeviceTraits | undefined> {
+  try {
+    const gpu = await openGpu();
+    gpu.close();
+    return gpu.traits;
+  } catch (error) {
+    if (error instanceof NoAdapterError) return undefined;
+    throw error;
+  }
+}
+
+const limitsOf = ({ maxBufferSize, maxBindingSize, maxStorageBuffers }: DeviceTraits) => ({
+  maxBufferSize,
+  maxBindingSize,
+  maxStorageBuffers,
+});
+
+function describe(
+  { config, base, examples, batching, totalSteps }: PreparedData,
+  { parameters, shapes, step, bytes: part, checkpointBytes, problems }: RunExplanation,
+  device: string | null,
+): string {
+  const { accumulate, keep } = config.training;
+  const number = (n: number): string => n.toLocaleString('en');
+  const batches = shapes.reduce((sum, shape) => sum + shape.batches, 0);
+  const where = device ?? 'no device here; measured by the least that every WebGPU device has';
+  return [
+    `model: ${config.model} (${base.config.modelType}); ${number(parameters.trainable)} of ${number(parameters.total)} parameters are trained`,
+    `data: ${number(examples.train.length)} examples, ${number(examples.heldOut.length)} held out; ${number(batches)} batches an epoch of up to ` +
+      `${step.batchSize} × ${step.length} tokens${batching.packing ? ', packed' : ''}, in ${shapes.length} shapes`,
+    `training: ${number(totalSteps)} steps${accumulate > 1 ? ` of ${accumulate} batches` : ''}`,
+    `a step of the largest batch: ${number(step.dispatches)} dispatches of ${step.kernels} kernels in ${step.submissions} submissions, ${counted(step.flops)} floating-point operations`,
+    'device memory:',
+    ...(
+      [
+        ['base weights', part.base],
+        ['adapter', part.adapter],
+        ['optimizer state', part.optimizer],
+        ['accumulated gradients', part.accumulated],
+        ['inputs', part.inputs],
+        ['temporaries, gradients among them', part.temporaries],
+        ['together, at the peak', part.peak],
+      ] as const
+    ).map(([name, size]) => `  ${bytes(size).padStart(8)}  ${name}`),
+    `a checkpoint takes ${bytes(checkpointBytes)} on the disk, and ${keep} are kept`,
+    problems.length === 0 ? `it fits: ${where}` : `it does not fit: ${where}`,
+    ...problems.map((problem) => `  ${problem}`),
+  ].join('\n');
+}
