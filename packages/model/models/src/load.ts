@@ -7,8 +7,8 @@ import {
   type Weights,
 } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
-import { HostRandom, normalArray, type Parameter } from '@graftjs/nn';
-import type { HostArray } from '@graftjs/tensor';
+import { HostRandom, normalArray, type Parameter, storeWeightsAs, type WeightDType } from '@graftjs/nn';
+import { type HostArray, narrowToHalves } from '@graftjs/tensor';
 import type { Architecture, CausalLM, ModelOf, PretrainedModel } from './architecture.ts';
 import { ConfigError } from './config-json.ts';
 import { architectureOf, parseConfig } from './parse-config.ts';
@@ -30,6 +30,12 @@ export interface LoadOptions<A> {
    * Left out: the host holds all of them until a program first uses them.
    */
   readonly runtime?: Runtime;
+  /**
+   * How matrices lie in memory. `stored`: 16-bit floats of the file as they are, which loses nothing; all else in f32.
+   * `f16` and `bf16` round what is wider. Products read either in place and compute in f32; norms and biases are f32.
+   * Default `stored`; choose `f32` to merge adapters without rounding.
+   */
+  readonly weights?: WeightDType | 'stored';
 }
 
 /** The file holds tensors inside the model that the model of config.json has no place for. */
@@ -84,11 +90,12 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
   const stored = withPrefix(weights, architecture.baseModelPrefix);
   checkShapes(stored, architecture.landmarks(config));
   const model = architecture.build(config);
+  storeWeightsAs(model, (name) => dtypeIn(options.weights ?? 'stored', stored.tensors.get(name)?.dtype));
   const parameters = checkedParameters(model, stored, architecture.ignoredTensors);
   await checkTies(model, stored);
   let waiting = 0;
   for (const [name, parameter] of parameters) {
-    parameter.set((await stored.readFloat32(name)) as HostArray);
+    parameter.set(await valuesFor(parameter, stored, name));
     if (!runtime) continue;
     runtime.upload(parameter);
     waiting += parameter.byteLength;
@@ -98,6 +105,20 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
   }
   const loaded = { model, config, json, ...(generation ? { generationJson: generation } : {}) };
   return loaded as LoadedModel<ModelOf<A>>;
+}
+
+const halves: Readonly<Record<string, 'f16' | 'bf16'>> = { F16: 'f16', BF16: 'bf16' };
+
+/** @param inFile the tensor's dtype there */
+const dtypeIn = (wanted: WeightDType | 'stored', inFile: string | undefined): WeightDType =>
+  wanted === 'stored' ? (halves[inFile ?? ''] ?? 'f32') : wanted;
+
+/** A tensor's numbers as the parameter stores them; 16-bit ones of the same dtype are not converted. */
+async function valuesFor({ dtype }: Parameter, weights: Weights, name: string): Promise<HostArray> {
+  if (dtype !== 'f16' && dtype !== 'bf16') return (await weights.readFloat32(name)) as HostArray;
+  if (halves[weights.tensors.get(name)!.dtype] === dtype)
+    return new Uint16Array((await weights.read(name)).slice().buffer);
+  return narrowToHalves(dtype, await weights.readFloat32(name));
 }
 
 /** The weights of a file of the bare model under their names in the whole one; those of the whole as they are. */

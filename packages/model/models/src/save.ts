@@ -6,6 +6,8 @@ import {
   type TensorStream,
 } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
+import type { Parameter } from '@graftjs/nn';
+import { widenHalves } from '@graftjs/tensor';
 import type { PretrainedModel } from './architecture.ts';
 import type { LoadedModel } from './load.ts';
 
@@ -30,7 +32,7 @@ export async function saveModel(
     entries.set(name, {
       dtype,
       shape: p.shape,
-      data: async () => fromFloat32(dtype, (await runtime.read(p)) as Float32Array),
+      data: async () => fromFloat32(dtype, await valuesOf(runtime, p)),
     });
   const names = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
   const written = {
@@ -41,6 +43,14 @@ export async function saveModel(
   await writeJson(folder, 'config.json', written);
   if (generationJson) await writeJson(folder, 'generation_config.json', generationJson);
   await folder.writeAtomic('model.safetensors', streamSafetensors(entries, { format: 'pt' }).pieces);
+}
+
+async function valuesOf(runtime: Runtime, parameter: Parameter): Promise<Float32Array> {
+  const values = await runtime.read(parameter);
+  const { dtype } = parameter;
+  return dtype === 'f16' || dtype === 'bf16'
+    ? widenHalves(dtype, values as Uint16Array)
+    : (values as Float32Array);
 }
 
 const isTied = (model: PretrainedModel): boolean =>

@@ -1,5 +1,5 @@
 import { embedding } from '@graftjs/ops';
-import type { Tensor } from '@graftjs/tensor';
+import { cast, type Tensor } from '@graftjs/tensor';
 import type { Context } from './context.ts';
 import { Module } from './module.ts';
 import { Parameter } from './parameter.ts';
@@ -13,7 +13,7 @@ export interface EmbeddingDetails {
   readonly context: Context;
 }
 
-/** Rows of a table: ids i32 `[...]` -> `[..., dim]`. */
+/** Rows of a table: ids i32 `[...]` -> f32 `[..., dim]`. */
 export class Embedding extends Module {
   readonly count: number;
   readonly dim: number;
@@ -28,6 +28,6 @@ export class Embedding extends Module {
   }
 
   forward(ids: Tensor, context: Context): Tensor {
-    return this.output.apply(embedding(ids, this.weight), { ids, layer: this, context });
+    return this.output.apply(cast(embedding(ids, this.weight), 'f32'), { ids, layer: this, context });
   }
 }

@@ -9,3 +9,4 @@ export { Parameter } from './parameter.ts';
 export { RmsNorm } from './rms-norm.ts';
 export { type Attachment, Site } from './site.ts';
 export { DropoutSeedError, dropoutDraw, trainingDropout } from './training-dropout.ts';
+export { storeWeightsAs, type WeightDType } from './weight-storage.ts';

@@ -4,7 +4,7 @@
  */
 import type { Runtime } from '@graftjs/compiler';
 import { type Module, nearest, Parameter } from '@graftjs/nn';
-import type { Variable } from '@graftjs/tensor';
+import { cast, type Tensor, type Variable } from '@graftjs/tensor';
 import type { AdapterConfig } from './config.ts';
 import { TargetError } from './errors.ts';
 import { BASE_PREFIX } from './state.ts';
@@ -86,7 +86,8 @@ const replacement = (
   key: diskKey(modulePath, field, targets),
   places: places.map((p) => ({ module: p.module, field: p.field })),
   original: parameter,
-  copy: new Parameter(parameter.shape, undefined, { dtype: parameter.dtype, name: path, trainable: false }),
+  // f32 whatever the base stores: small steps would be lost in 16 bits
+  copy: new Parameter(parameter.shape, undefined, { name: path, trainable: false }),
 });
 
 /** PEFT compares ends of paths without regard to dots. */
@@ -107,7 +108,7 @@ const diskKey = (modulePath: string, field: string, targets: readonly string[]):
 /** Gives copies the values of their originals. */
 export async function fillCopies(runtime: Runtime, copies: readonly Replacement[]): Promise<void> {
   if (copies.length === 0) return;
-  const updates = copies.map(({ original, copy }): [Variable, Parameter] => [copy, original]);
+  const updates = copies.map(({ original, copy }): [Variable, Tensor] => [copy, cast(original, copy.dtype)]);
   await (await runtime.compile({ updates })).run();
 }
 
