@@ -48,7 +48,7 @@ export const merge = defineCommand({
     const runtime = await openRuntime({
       onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
     });
-    const loaded = await loadBase(base, runtime);
+    const loaded = await loadBase(base, runtime, 'f32');
     const { peft, warnings } = await loadAdapter(runtime, loaded.model, nodeFolder(adapterPath));
     for (const message of warnings) reporter.report({ event: 'note', message });
     const model = await peft.mergeAndUnload({ safe: true });

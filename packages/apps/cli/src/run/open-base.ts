@@ -24,13 +24,19 @@ export async function openBase(path: string, chatTemplate?: string): Promise<Bas
   return { files, config, tokenizer };
 }
 
-/** Reads the weights of a base model onto the device. @throws the errors of `modelFrom` */
+/**
+ * Reads the weights of a base model onto the device.
+ * @param storage as `modelFrom` has it: `f32` where adapters will be merged into them
+ * @throws the errors of `modelFrom`
+ */
 export const loadBase = (
   { json, weights, generationConfig }: BaseFiles,
   runtime: Runtime,
+  storage: 'stored' | 'f32' = 'stored',
 ): Promise<LoadedModel> =>
   modelFrom(json, weights, {
     architectures,
     runtime,
+    weights: storage,
     ...(generationConfig ? { generationConfig } : {}),
   });
