@@ -32,6 +32,7 @@ def make(root):
     from peft_facts import make_peft_facts
     from rotary import make_rotary
     from target_matching import make_target_matching
+    from torch_random import make_torch_random
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -41,6 +42,7 @@ def make(root):
     make_peft_facts(root)
     make_rotary(root)
     make_target_matching(root)
+    make_torch_random(root)
     make_optimizers(root)
 
 
