@@ -1,11 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { encodeSafetensors, type MemoryFiles, memoryFolder, openSafetensors } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
-import { AdapterStateError, PeftModel } from '@graftjs/peft';
+import { AdapterStateError, attentionTargets, PeftModel } from '@graftjs/peft';
 import { describe, expect, test } from 'vitest';
 import { add, fresh, model, output, runtime, thrown, toy, train, useToy, valuesOf } from '../test/toy.ts';
 import { type LoraOptions, loraConfig, parseLoraConfig } from './config.ts';
-import { defaultTargets } from './default-targets.ts';
 import { lora } from './lora.ts';
 
 useToy();
@@ -119,7 +118,7 @@ describe('files', () => {
       unknownKeys: [],
     });
     const facts = await json('lora_target_modules.json');
-    expect(defaultTargets).toEqual(facts.target_modules);
+    expect(attentionTargets).toEqual(facts.target_modules);
 
     const named = new PeftModel(toy, {
       runtime,

@@ -5,7 +5,6 @@ export {
   loraConfig,
   loraSchema,
 } from './config.ts';
-export { defaultTargets } from './default-targets.ts';
 export { DoraLayer, rowNorms } from './dora.ts';
 export { LoraLayer, type LoraLayerOptions } from './layer.ts';
 export { lora } from './lora.ts';

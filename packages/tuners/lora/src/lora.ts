@@ -4,19 +4,19 @@ import {
   type AdapterState,
   type AttachContext,
   type AttachedAdapter,
+  attentionTargets,
   BASE_PREFIX,
   findTargets,
   MergeError,
   parameterPlaces,
+  patternValues,
   readParameters,
   type StateReport,
-  suffixMatch,
   type Tuner,
   UnsupportedConfigError,
   writeParameters,
 } from '@graftjs/peft';
 import { inertKeys, type LoraConfig, loraConfigToJson, loraFloatKeys, parseLoraConfig } from './config.ts';
-import { defaultTargets } from './default-targets.ts';
 import { DoraLayer } from './dora.ts';
 import { LoraLayer } from './layer.ts';
 import { LayerMerge } from './merge.ts';
@@ -45,7 +45,7 @@ async function attach(model: Module, config: LoraConfig, context: AttachContext)
     kind: 'LoRA changes linear layers',
     modelType: context.modelType,
     outputHead: context.outputHead,
-    defaults: defaultTargets,
+    defaults: attentionTargets,
   });
   const ranks = patternValues(config.rankPattern, 'rank_pattern', [...modules.keys()]);
   const alphas = patternValues(config.alphaPattern, 'alpha_pattern', [...modules.keys()]);
@@ -95,21 +95,6 @@ function layoutOf(
     flag = layer.fanInFanOut;
   }
   return { fanInFanOut: flag, warnings: [...warnings] };
-}
-
-/** Values by name or regular expression: the first key that matches the end of a path counts. */
-function patternValues(
-  pattern: Readonly<Record<string, number>>,
-  key: string,
-  paths: readonly string[],
-): { of: (path: string) => number | undefined; warnings: string[] } {
-  const entries = Object.entries(pattern).map(([name, value]) => ({ name, value, match: suffixMatch(name) }));
-  return {
-    of: (path) => entries.find(({ match }) => match.test(path))?.value,
-    warnings: entries
-      .filter(({ match }) => !paths.some((path) => match.test(path)))
-      .map(({ name }) => `${key}: ${JSON.stringify(name)} matches no target`),
-  };
 }
 
 class LoraAdapter implements AttachedAdapter<LoraConfig> {

@@ -1,5 +1,8 @@
-/** Where LoRA goes in a model of a type when no targets are named, as in PEFT 0.21.2. */
-export const defaultTargets: Readonly<Record<string, string | readonly string[]>> = {
+/**
+ * Projections of attention by model type: where LoRA, and most methods after it, go when a config names no targets, as
+ * in PEFT 0.21.2.
+ */
+export const attentionTargets: Readonly<Record<string, string | readonly string[]>> = {
   RefinedWeb: ['query_key_value'],
   RefinedWebModel: ['query_key_value'],
   bart: ['q_proj', 'v_proj'],
