@@ -1,3 +1,4 @@
+export { attentionTargets } from './attention-targets.ts';
 export {
   type AdapterConfig,
   type ConfigField,
@@ -12,6 +13,7 @@ export {
   PEFT_VERSION,
   parseConfig,
 } from './config.ts';
+export { featureDropout, moduleDropout } from './dropout.ts';
 export * from './errors.ts';
 export {
   type AdaptedLayers,
@@ -31,6 +33,7 @@ export type {
   MergeOptions,
   PeftModelOptions,
 } from './options.ts';
+export { type PatternValues, patternValues } from './pattern-values.ts';
 export { PeftModel } from './peft-model.ts';
 export * from './prompt-learning/index.ts';
 export { fullMatch, suffixMatch } from './python-regex.ts';
@@ -44,6 +47,7 @@ export {
   type TargetSelection,
   targetMatcher,
 } from './targets.ts';
+export { TorchRandom } from './torch-random.ts';
 export type {
   AdapterState,
   AdapterTensor,
