@@ -77,6 +77,62 @@ test('flags win over the file; steps and epochs replace each other', () => {
   expect(config.data.heldOut).toBe('h.jsonl');
 });
 
+test('keys of the method and the optimizer, from the file and from flags, are one', () => {
+  const expected = {
+    method: {
+      excludeModules: 'layers\\.0\\..*',
+      layersToTransform: [1, 3],
+      rankPattern: { q_proj: 4, 'mlp\\.up_proj': 16 },
+      alphaPattern: { q_proj: 2.5 },
+      dora: true,
+      bias: 'lora_only',
+      modulesToSave: ['lm_head', 'norm'],
+      targetModules: ['q_proj', 'up_proj'],
+    },
+    training: {
+      optimizer: 'sgd',
+      momentum: 0.9,
+      nesterov: true,
+      loraplusRatio: 16,
+      keepBest: true,
+      skipLimit: 2,
+    },
+  };
+  const file = parseConfig(`${least}
+method:
+  use_dora: true
+  bias: lora_only
+  target_modules: [q_proj, up_proj]
+  exclude_modules: layers\\.0\\..*
+  layers_to_transform: [1, 3]
+  rank_pattern: { q_proj: 4, mlp\\.up_proj: "16" }
+  alpha_pattern: { q_proj: 2.5 }
+  modules_to_save: [lm_head, norm]
+training: { optim: sgd, momentum: 0.9, nesterov: true, loraplus_lr_ratio: 16, keep_best: true, skip_limit: 2 }
+`);
+  expect(file).toMatchObject(expected);
+  const flags = {
+    dora: 'true',
+    bias: 'lora_only',
+    'target-modules': 'q_proj,up_proj',
+    'exclude-modules': 'layers\\.0\\..*',
+    'layers-to-transform': '1,3',
+    'rank-pattern': 'q_proj=4,mlp\\.up_proj=16',
+    'alpha-pattern': 'q_proj=2.5',
+    'modules-to-save': 'lm_head,norm',
+    optimizer: 'sgd',
+    momentum: '.9',
+    nesterov: 'true',
+    'loraplus-ratio': '16',
+    'keep-best': 'true',
+    'skip-limit': '2',
+  };
+  expect(parseConfig(least, { overrides: overridesOf(flags) })).toEqual(file);
+  expect(parseConfig(stringify(file))).toEqual(file);
+  const one = parseConfig(`${least}method: { layers_to_transform: 2, target_modules: q_proj }`);
+  expect(one.method.layersToTransform).toEqual([2]);
+});
+
 test('a comma in a regular expression does not make a list', () => {
   const overrides = overridesOf({ 'target-modules': '.*\\.(q|v)_proj{1,2}' });
   expect(parseConfig(least, { overrides }).method.targetModules).toBe('.*\\.(q|v)_proj{1,2}');
@@ -135,6 +191,39 @@ describe('faults say where, what, and what to do', () => {
     ],
     [`${least}training: { lr: 1, learning_rate: 2 }`, 'c.yaml:4:35: training.learningRate is given twice'],
     [`${least}training: { lr: 1, lr: 2 }`, 'c.yaml:4:20: the YAML does not parse (Map keys must be unique)'],
+    [
+      `${least}training: { momentum: 0.9 }`,
+      'c.yaml:4:23: training.momentum goes with training.optimizer: sgd only',
+    ],
+    [
+      `${least}training: { optimizer: sgd, nesterov: true }`,
+      'training.nesterov needs training.momentum above 0',
+    ],
+    [`${least}training: { optimizer: adam }`, 'training.optimizer is "adam": it must be adamw or sgd'],
+    [
+      `${least}training: { loraplus_ratio: 0.5 }`,
+      'training.loraplusRatio is 0.5: it must be a number of at least 1',
+    ],
+    [
+      `${least}method: { dora: true, lora_bias: true }`,
+      'c.yaml:4:34: method.loraBias does not go with method.dora: keep one of them',
+    ],
+    [
+      `${least}method: { layers_to_transform: [0] }`,
+      'method.layersToTransform goes with names in method.targetModules only',
+    ],
+    [
+      `${least}method: { layers_to_transform: -1 }`,
+      'method.layersToTransform is -1: it must be a block number or a list of them',
+    ],
+    [
+      `${least}method: { rank_pattern: { q_proj: 0 } }`,
+      'method.rankPattern is {"q_proj":0}: it must be names with whole numbers of at least 1',
+    ],
+    [
+      `${least}method: { alpha_pattern: [1] }`,
+      'method.alphaPattern is [1]: it must be names with numbers above 0',
+    ],
     [`${least}training: 5`, 'c.yaml:4:11: training must hold keys, such as `batchSize: 8`'],
     [
       'model: m\noutput: o\n',

@@ -12,6 +12,7 @@ import { ConfigError, type ConfigPlace } from '../errors.ts';
 import { didYouMean } from '../suggest.ts';
 import { type ConfigKey, configKeys, findKey, normalName, sectionNames, shorthand } from './keys.ts';
 import { type Config, configSchema } from './schema.ts';
+import { listsNames } from './targets.ts';
 
 /** Values by section and key, with the place where each was given. */
 interface Given {
@@ -179,15 +180,35 @@ function complete(given: Given, file: ConfigPlace): Config {
     );
   }
   const config = result.data;
+  checkTogether(config, (path) => placeOf(given, path) ?? file);
   const { steps, epochs } = config.training;
   if (steps !== undefined && epochs !== undefined)
     throw new ConfigError(
       'training.steps and training.epochs are both given: keep one of them',
-      given.places.get(findKey('training', 'epochs')!) ?? file,
+      placeOf(given, 'training.epochs') ?? file,
     );
   if (steps === undefined && epochs === undefined)
     return { ...config, training: { ...config.training, epochs: 3 } };
   return config;
+}
+
+const placeOf = (given: Given, path: string): ConfigPlace | undefined =>
+  given.places.get(configKeys.find((key) => key.path === path)!);
+
+/** Keys that are right alone and wrong together. */
+function checkTogether({ method, training }: Config, at: (path: string) => ConfigPlace): void {
+  const { optimizer, momentum, nesterov } = training;
+  const wrong = (path: string, what: string): ConfigError => new ConfigError(`${path} ${what}`, at(path));
+  for (const [path, used] of [
+    ['training.momentum', momentum > 0],
+    ['training.nesterov', nesterov],
+  ] as const)
+    if (used && optimizer !== 'sgd') throw wrong(path, 'goes with training.optimizer: sgd only');
+  if (nesterov && momentum === 0) throw wrong('training.nesterov', 'needs training.momentum above 0');
+  if (method.dora && method.loraBias)
+    throw wrong('method.loraBias', 'does not go with method.dora: keep one of them');
+  if (method.layersToTransform && !listsNames(method.targetModules))
+    throw wrong('method.layersToTransform', 'goes with names in method.targetModules only');
 }
 
 function shown(value: unknown): string {

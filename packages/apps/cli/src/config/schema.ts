@@ -36,6 +36,19 @@ const boolean = z.preprocess(
 /** One string or several; a flag separates them by commas. */
 const strings = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
 
+const list = (value: unknown): unknown =>
+  typeof value === 'string' ? value.split(',').map((part) => numeric(part.trim())) : value;
+const layers = z.preprocess((value) => [list(value)].flat(), z.array(number(z.number().int().min(0))).min(1));
+/** Numbers by name; a flag has `name=number` with commas between. */
+const byName = (value: z.ZodType<number>) =>
+  z.preprocess(
+    (given) =>
+      typeof given === 'string'
+        ? Object.fromEntries(given.split(',').map((part) => part.split('=').map((side) => side.trim())))
+        : given,
+    z.record(z.string().min(1), value).refine((all) => Object.keys(all).length > 0),
+  );
+
 const data = z.strictObject({
   train: key(strings, {
     about: 'The training text: one file or several (JSON Lines, a JSON array, .txt or .md).',
@@ -113,10 +126,50 @@ const lora = z.strictObject({
     expects: 'all-linear, default, a name, a list of names or a regular expression',
     aliases: ['loraTargetModules', 'loraTarget', 'target', 'targets'],
   }),
+  excludeModules: key(strings.optional(), {
+    about: 'Of those layers, which not: the ends of names, or one regular expression.',
+    expects: 'a name, a list of names or a regular expression',
+    defaultText: 'none',
+  }),
+  layersToTransform: key(layers.optional(), {
+    about: 'Of layers that targetModules lists by name: only those of these blocks, counted from 0.',
+    expects: 'a block number or a list of them',
+    aliases: ['loraLayersToTransform'],
+    defaultText: 'all',
+  }),
+  rankPattern: key(byName(whole(1)).optional(), {
+    about: 'Other ranks for some layers, by the end of their names or a regular expression for it.',
+    expects: 'names with whole numbers of at least 1, as a flag q_proj=4,v_proj=16',
+    defaultText: 'none',
+  }),
+  alphaPattern: key(byName(number(z.number().positive())).optional(), {
+    about: 'Other alphas for some layers, likewise.',
+    expects: 'names with numbers above 0, as a flag q_proj=8,v_proj=32',
+    defaultText: 'none',
+  }),
   rslora: key(boolean.default(false), {
     about: 'Scale by alpha / √r instead (rank-stabilised LoRA).',
     expects: 'true or false',
     aliases: ['useRslora', 'peftUseRslora'],
+  }),
+  dora: key(boolean.default(false), {
+    about: "Learn the magnitudes of the weights' rows beside their directions (DoRA).",
+    expects: 'true or false',
+    aliases: ['useDora', 'peftUseDora'],
+  }),
+  loraBias: key(boolean.default(false), {
+    about: 'Give B a bias; not with dora.',
+    expects: 'true or false',
+  }),
+  bias: key(z.enum(['none', 'all', 'lora_only']).default('none'), {
+    about: "Train the base's biases, too: all, or those of the changed layers.",
+    expects: 'none, all or lora_only',
+  }),
+  modulesToSave: key(strings.optional(), {
+    about: 'Modules of the base that are trained whole and saved with the adapter, such as lm_head.',
+    expects: 'a name or a list of names',
+    aliases: ['loraModulesToSave', 'additionalTarget'],
+    defaultText: 'none',
   }),
 });
 
@@ -158,9 +211,29 @@ const training = z.strictObject({
     expects: 'a number of steps, or a fraction below 1',
     aliases: ['warmupSteps', 'warmupRatio'],
   }),
+  optimizer: key(z.enum(['adamw', 'sgd']).default('adamw'), {
+    about: 'AdamW, or plain stochastic gradient descent.',
+    expects: 'adamw or sgd',
+    aliases: ['optim'],
+  }),
+  loraplusRatio: key(number(z.number().min(1)).optional(), {
+    about: "The learning rate of B over that of A (LoRA+; the paper suggests 16); then biases don't decay.",
+    expects: 'a number of at least 1',
+    aliases: ['loraplusLrRatio'],
+    defaultText: 'one rate for all',
+  }),
   weightDecay: key(number(z.number().min(0)).default(0), {
-    about: "AdamW's decoupled weight decay.",
+    about: "Weight decay: AdamW's is decoupled from the gradient, SGD's is added to it.",
     expects: 'a number of at least 0',
+  }),
+  momentum: key(number(z.number().min(0)).default(0), {
+    about: "SGD's momentum.",
+    expects: 'a number of at least 0',
+    aliases: ['sgdMomentum'],
+  }),
+  nesterov: key(boolean.default(false), {
+    about: "Nesterov's momentum, for SGD with momentum.",
+    expects: 'true or false',
   }),
   beta1: key(number(z.number().min(0).lt(1)).default(0.9), {
     about: "AdamW's decay of the mean of gradients.",
@@ -209,6 +282,17 @@ const training = z.strictObject({
     about: 'Checkpoints that stay.',
     expects: 'a whole number of at least 1',
     aliases: ['saveTotalLimit'],
+  }),
+  keepBest: key(boolean.default(false), {
+    about:
+      'Also save where the held-out loss is the lowest so far, and keep that checkpoint beside the newest.',
+    expects: 'true or false',
+    aliases: ['saveBest'],
+  }),
+  skipLimit: key(whole(1).default(5), {
+    about: 'A step whose loss or gradients are not finite is skipped; so many in a row end the run.',
+    expects: 'a whole number of at least 1',
+    aliases: ['maxSkippedSteps'],
   }),
   logEvery: key(whole(1).default(10), {
     about: 'Steps between lines of the log, where it is not a terminal.',

@@ -1,9 +1,10 @@
 import type { Folder } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
-import { lora, loraConfig } from '@graftjs/lora';
+import { type LoraOptions, lora, loraConfig } from '@graftjs/lora';
 import type { CausalLM } from '@graftjs/models';
 import { PeftError, PeftModel } from '@graftjs/peft';
 import type { Config } from '../config/schema.ts';
+import { targetsOf } from '../config/targets.ts';
 import { ConfigError } from '../errors.ts';
 
 export type AdaptedModel = PeftModel<CausalLM>;
@@ -23,23 +24,34 @@ export async function addMethod(
 ): Promise<{ peft: AdaptedModel; warnings: readonly string[] }> {
   const peft = adapted(runtime, model, baseModel);
   try {
-    const { warnings } = await peft.addAdapter(
-      'default',
-      loraConfig({
-        r: method.r,
-        loraAlpha: method.alpha,
-        loraDropout: method.dropout,
-        targetModules: targetsOf(method.targetModules),
-        useRslora: method.rslora,
-        taskType: 'CAUSAL_LM',
-      }),
-      { seed: training.seed },
-    );
+    const { warnings } = await peft.addAdapter('default', loraConfig(loraOptions(method)), {
+      seed: training.seed,
+    });
     return { peft, warnings };
   } catch (error) {
     if (error instanceof PeftError) throw new ConfigError(`method: ${error.message}`, {}, { cause: error });
     throw error;
   }
+}
+
+function loraOptions(method: Config['method']): LoraOptions {
+  const { excludeModules, layersToTransform, modulesToSave } = method;
+  return {
+    r: method.r,
+    loraAlpha: method.alpha,
+    loraDropout: method.dropout,
+    targetModules: targetsOf(method.targetModules),
+    excludeModules: excludeModules === undefined ? null : targetsOf(excludeModules),
+    layersToTransform: layersToTransform ?? null,
+    rankPattern: method.rankPattern ?? {},
+    alphaPattern: method.alphaPattern ?? {},
+    useRslora: method.rslora,
+    useDora: method.dora,
+    loraBias: method.loraBias,
+    bias: method.bias,
+    modulesToSave: modulesToSave === undefined ? null : [modulesToSave].flat(),
+    taskType: 'CAUSAL_LM',
+  };
 }
 
 /** A base with an adapter from its folder, to be used, not trained. */
@@ -55,11 +67,4 @@ export async function loadAdapter(
       ? [`keys of its config without effect here: ${unknownConfigKeys.join(', ')}`]
       : [];
   return { peft, warnings: [...warnings, ...unknown] };
-}
-
-/** PEFT reads a single string as a regular expression for whole paths; a plain name here means that name. */
-function targetsOf(targets: string | readonly string[]): string | readonly string[] | null {
-  if (typeof targets !== 'string' || targets === 'all-linear') return targets;
-  if (targets === 'default') return null;
-  return /^[\w.]+$/.test(targets) ? [targets] : targets;
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Checkpoint } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { createSchedule, type Schedule } from '@graftjs/optim';
-import { type StepEvent, type TrainEvent, Trainer } from '@graftjs/trainer';
+import { type BestStep, RunLostError, type StepEvent, type TrainEvent, Trainer } from '@graftjs/trainer';
 import type { Config } from '../config/schema.ts';
 import { InterruptedError } from '../errors.ts';
 import type { Host } from '../host.ts';
@@ -22,6 +22,10 @@ export interface RunOutcome {
   readonly loss: number | null;
   readonly heldOutLossBefore: number | null;
   readonly heldOutLossAfter: number | null;
+  /** With `keepBest`: the evaluation with the lowest held-out loss, and the adapter of its checkpoint. */
+  readonly best: { readonly step: number; readonly heldOutLoss: number; readonly adapter: string } | null;
+  /** Steps of this session that changed nothing, since their loss or gradients were not finite. */
+  readonly skippedSteps: number;
   readonly tokens: number;
   /** Of this session's training, without loading. */
   readonly seconds: number;
@@ -64,6 +68,8 @@ export async function trainPrepared(
     checkpoints: nodeFolder(join(run.path, 'checkpoints')),
     saveEvery: training.saveEvery,
     keep: training.keep,
+    keepBest: training.keepBest,
+    skipLimit: training.skipLimit,
     extraFiles: async () =>
       new Map(Object.entries(await peft.encodeAdapter()).map(([name, bytes]) => [`adapter/${name}`, bytes])),
     settings: settingsOf(prepared),
@@ -105,16 +111,28 @@ export async function trainPrepared(
       loss: Number.isNaN(result.loss) ? null : result.loss,
       heldOutLossBefore: before ?? null,
       heldOutLossAfter: result.heldOutLoss ?? (await evaluationLoss(run, totalSteps)) ?? null,
+      best: result.best ? bestOf(run, result.best) : null,
+      skippedSteps: result.skipped,
       tokens: result.tokens,
       seconds: result.seconds,
       tokensPerSecond: rate.mean,
       peakBytes: runtime.gpu.stats().peakBytes,
       device: deviceName(runtime),
     };
+  } catch (error) {
+    if (error instanceof RunLostError && error.savedStep !== undefined)
+      reporter.report({ event: 'note', message: `continue with \`graft resume ${run.path}\`` });
+    throw error;
   } finally {
     stopListening();
   }
 }
+
+const bestOf = (run: RunFolder, { step, loss }: BestStep): RunOutcome['best'] => ({
+  step,
+  heldOutLoss: loss,
+  adapter: join(run.path, 'checkpoints', `checkpoint-${step}`, 'adapter'),
+});
 
 /** The held-out loss before the first step. */
 async function evaluateBaseline(
@@ -137,12 +155,14 @@ function scheduleOf({ training }: Config, totalSteps: number): Schedule {
 
 /** What a continuation must share with the run; where saves and logs go may change. */
 function settingsOf({ config, examples, baseDigest }: Prepared): Record<string, unknown> {
-  const { learningRate, schedule, warmup, weightDecay, beta1, beta2, epsilon } = config.training;
+  const { optimizer: type, learningRate, schedule, warmup, loraplusRatio, weightDecay } = config.training;
+  const { momentum, nesterov, beta1, beta2, epsilon } = config.training;
+  const rule = type === 'sgd' ? { momentum, nesterov } : { beta1, beta2, epsilon };
   return {
     'base model (SHA-256)': baseDigest,
     'training examples (SHA-256)': examples.digest,
     method: config.method,
-    optimizer: { learningRate, schedule, warmup, weightDecay, beta1, beta2, epsilon },
+    optimizer: { type, learningRate, schedule, warmup, loraplusRatio, weightDecay, ...rule },
   };
 }
 
