@@ -30,6 +30,7 @@ def make(root):
     from methods import make_methods
     from optimizers import make_optimizers
     from peft_facts import make_peft_facts
+    from prompt_learning import make_prompt_learning
     from rotary import make_rotary
     from target_matching import make_target_matching
     from torch_random import make_torch_random
@@ -39,6 +40,7 @@ def make(root):
     make_bases(root)
     make_lora(root)
     make_methods(root)
+    make_prompt_learning(root)
     make_peft_facts(root)
     make_rotary(root)
     make_target_matching(root)

@@ -130,13 +130,13 @@ const lossOf = (model: CausalLM, batch: PeftBatch) =>
 const onDisk = (name: string): string => name.replace(/\.(modules_to_save\.)?default(?=\.|$)/, '');
 
 /** Sets have no order in Python. */
-const sorted = (entries: [string, unknown][]): [string, unknown][] =>
+export const sorted = (entries: [string, unknown][]): [string, unknown][] =>
   entries
     .map(([key, value]): [string, unknown] => [key, Array.isArray(value) ? [...value].sort() : value])
     .sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** The largest |a - b| / max(|b|, rms(b)) over the elements that count. */
-function deviation(
+export function deviation(
   a: ArrayLike<number>,
   b: ArrayLike<number>,
   counts = (_: number): boolean => true,

@@ -1,0 +1,4 @@
+export { type PTuningConfig, type PTuningOptions, pTuningConfig, pTuningSchema } from './config.ts';
+export { type EncoderOptions, VirtualTokenEncoder } from './encoder.ts';
+export { Lstm, type LstmOptions } from './lstm.ts';
+export { pTuning } from './p-tuning.ts';

@@ -1,0 +1,8 @@
+export {
+  type PrefixTuningConfig,
+  type PrefixTuningOptions,
+  prefixTuningConfig,
+  prefixTuningSchema,
+} from './config.ts';
+export { PrefixProjection } from './prefix.ts';
+export { prefixTuning } from './prefix-tuning.ts';

@@ -1,0 +1,122 @@
+"""What peft computes with methods of prompt learning: networks while they train, the files they become, generation.
+
+Each tuner's package says in `oracle-prompts.json` what to make:
+
+    { "cases": { "random": { "config": "PromptTuningConfig", "base": "llama-gqa-tied", "options": {} } } }
+
+A case may also have `"greedy": true`, for tokens that peft generates, and a `seed`.
+
+python prompt_learning.py NAME...      makes the fixtures of these packages alone
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import peft
+import torch
+from peft import PeftModel
+
+from bases import generate, load_base, widen_base
+from batches import padded_batch
+from float64 import Float64Everywhere, assert_float64
+from lora import save_adapter
+from tensors import deviation, prefixed, save_tensors
+
+PACKAGES = Path(__file__).parents[2] / "packages" / "tuners"
+FOLDER = "prompts"
+
+
+def new_model(base, case):
+    options = {"task_type": "CAUSAL_LM", "num_virtual_tokens": 5, **case.get("options", {})}
+    return peft.get_peft_model(base, getattr(peft, case["config"])(**options)).eval()
+
+
+def run(model, batch):
+    """Logits, loss, and gradients by the names of the prompt encoder's parameters."""
+    encoder = model.prompt_encoder["default"]
+    model.zero_grad()
+    output = model(**batch)
+    output.loss.backward()
+    gradients = {name: parameter.grad.clone() for name, parameter in encoder.named_parameters()}
+    return output.logits.detach(), output.loss.detach(), gradients
+
+
+@torch.no_grad()
+def generate_anew(model, prompt, count):
+    """Greedy tokens, the whole text computed anew for each."""
+    text = prompt
+    for _ in range(count):
+        text = torch.cat((text, model(input_ids=text).logits[:, -1:].argmax(-1)), dim=1)
+    return text[:, prompt.shape[1] :]
+
+
+def make_case(bases, folder, case, seed):
+    base = bases / case["base"]
+    torch.manual_seed(seed)
+    model = new_model(load_base(base), case)
+    encoder = model.prompt_encoder["default"]
+    save_adapter(model, folder / "adapter")
+    save_tensors(folder / "encoder.safetensors", dict(encoder.named_parameters()))
+
+    batch = padded_batch(seed, ignored=((0, 1, 2, 7), (5,)))
+    logits, loss, gradients = run(model, batch)
+    tensors = {**batch, "logits": logits, "loss": loss, **prefixed("grad.", gradients)}
+
+    loaded = PeftModel.from_pretrained(load_base(base), folder / "adapter").eval()
+    with torch.no_grad():
+        loaded_logits = loaded(**{key: batch[key] for key in ("input_ids", "attention_mask")}).logits
+        base_logits = load_base(base)(**batch).logits
+    if deviation(loaded_logits, logits) > 1e-5:
+        raise AssertionError(f"{folder.name}: the saved prompt gives other logits than the network")
+    if case.get("greedy"):
+        prompt = batch["input_ids"][:1, :5]
+        sequence, margin = generate(loaded, prompt)
+        made = sequence[:, prompt.shape[1] :]
+        if not torch.equal(made, generate_anew(loaded, prompt, made.shape[1])):
+            raise AssertionError(f"{folder.name}: peft generates other tokens with a cache than without")
+        if margin < 1e-3:
+            raise AssertionError(f"{folder.name}: two tokens are nearly as likely; choose another seed")
+        tensors |= {"greedy.input_ids": prompt, "greedy.new_ids": made, "greedy.margin": margin}
+    save_tensors(folder / "expected.safetensors", tensors)
+    (folder / "case.json").write_text(json.dumps({"base": case["base"]}, indent=2) + "\n")
+
+    plain = load_base(base)
+    with Float64Everywhere():
+        wide = new_model(widen_base(plain), case).double()
+        wide.prompt_encoder["default"].load_state_dict({k: v.double() for k, v in encoder.state_dict().items()})
+        assert_float64(wide)
+        logits64, loss64, gradients64 = run(wide, batch)
+    text = logits[:, -base_logits.shape[1] :]
+    print(
+        f"{folder.name}: loss {loss.item():.4f}; float32 against float64: logits {deviation(logits, logits64):.1e}, "
+        f"loss {deviation(loss, loss64):.1e}, gradients "
+        f"{max(deviation(gradients[k], v) for k, v in gradients64.items()):.1e}; the prompt moves logits by "
+        f"{(text - base_logits).abs().max().item():.2f}" + (f"; greedy margin {margin:.3f}" if case.get("greedy") else "")
+    )
+
+
+def make_package(root, path):
+    table = json.loads(path.read_text())
+    name = path.parent.name
+    for number, (case, options) in enumerate(table["cases"].items()):
+        folder = root / FOLDER / f"{name}-{case}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        make_case(root, folder, options, options.get("seed", 800 + number))
+
+
+def make_prompt_learning(root):
+    for path in sorted(PACKAGES.glob("*/oracle-prompts.json")):
+        make_package(root, path)
+
+
+if __name__ == "__main__":
+    from make_fixtures import FIXTURES, fix_environment
+
+    fix_environment()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    for wanted in sys.argv[1:]:
+        make_package(FIXTURES, PACKAGES / wanted / "oracle-prompts.json")
