@@ -34,6 +34,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     about: 'Tell what a run would cost, without running it or loading weights',
     load: async () => (await import('./commands/plan.ts')).plan,
   },
+  inspect: {
+    about: 'Tell what is in a file of weights, a model, an adapter, a run or a checkpoint',
+    load: async () => (await import('./commands/inspect.ts')).inspect,
+  },
   doctor: {
     about: 'Show the device, and whether it computes right and how fast',
     load: async () => (await import('./commands/doctor.ts')).doctor,

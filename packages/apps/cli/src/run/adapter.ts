@@ -2,16 +2,19 @@ import type { Folder } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
 import { type LoraOptions, lora, loraConfig } from '@graftjs/lora';
 import type { CausalLM } from '@graftjs/models';
-import { PeftError, PeftModel } from '@graftjs/peft';
+import { PeftError, PeftModel, type Tuner } from '@graftjs/peft';
 import type { Config } from '../config/schema.ts';
 import { targetsOf } from '../config/targets.ts';
 import { ConfigError } from '../errors.ts';
 
 export type AdaptedModel = PeftModel<CausalLM>;
 
+/** The methods whose adapters can be used. */
+export const tuners: readonly Tuner[] = [lora];
+
 /** A base to which adapters can be added. */
 const adapted = (runtime: Runtime, model: CausalLM, baseModel?: string): AdaptedModel =>
-  new PeftModel(model, { runtime, tuners: [lora], ...(baseModel === undefined ? {} : { baseModel }) });
+  new PeftModel(model, { runtime, tuners, ...(baseModel === undefined ? {} : { baseModel }) });
 
 /**
  * A base with the new adapter that a configuration asks for.

@@ -106,15 +106,17 @@ export async function adapterOfRun(path: string): Promise<Folder> {
   throw new RunFolderError(path, 'it has no adapter and no whole checkpoint yet: let the run go on first');
 }
 
-interface Metric {
+/** A line of metrics.jsonl. A loss that was not finite is null there. */
+export interface Metric {
   readonly event: string;
   readonly step: number;
-  readonly loss: number;
+  readonly loss: number | null;
+  readonly totalSteps?: number;
 }
 
 /** The whole lines of metrics.jsonl; the last one may be cut short where the process was killed. */
-async function readMetrics(run: RunFolder): Promise<Metric[]> {
-  const text = await readFile(join(run.path, METRICS), 'utf8').catch((error: NodeJS.ErrnoException) => {
+export async function readMetrics(run: string): Promise<Metric[]> {
+  const text = await readFile(join(run, METRICS), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
@@ -130,13 +132,15 @@ async function readMetrics(run: RunFolder): Promise<Metric[]> {
 /** Forgets the metrics of steps that are done again, after a resume from step `step`. */
 export async function rewindMetrics(run: RunFolder, step: number): Promise<void> {
   const path = join(run.path, METRICS);
-  const kept = (await readMetrics(run)).filter((metric) => metric.step <= step);
+  const kept = (await readMetrics(run.path)).filter((metric) => metric.step <= step);
   await writeFile(`${path}.tmp`, kept.map((metric) => `${JSON.stringify(metric)}\n`).join(''));
   await rename(`${path}.tmp`, path);
 }
 
 /** The held-out loss after a step, 0 for before the first, as metrics.jsonl has it. */
 export async function evaluationLoss(run: RunFolder, step: number): Promise<number | undefined> {
-  return (await readMetrics(run)).findLast((metric) => metric.event === 'evaluation' && metric.step === step)
-    ?.loss;
+  const metrics = await readMetrics(run.path);
+  return (
+    metrics.findLast((metric) => metric.event === 'evaluation' && metric.step === step)?.loss ?? undefined
+  );
 }
