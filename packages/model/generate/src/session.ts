@@ -1,5 +1,5 @@
 import type { Program, Runtime } from '@graftjs/compiler';
-import type { CausalLM } from '@graftjs/models';
+import { type CausalLM, newCache } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { broadcastTo, iota, minimum, reshape, take, Variable } from '@graftjs/tensor';
 import type { KvCache } from '@graftjs/transformer';
@@ -25,7 +25,7 @@ export class Session {
   constructor(runtime: Runtime, model: CausalLM, capacity: number, front: Front) {
     this.#runtime = runtime;
     this.#model = model;
-    this.#cache = model.newCache(1, capacity);
+    this.#cache = newCache(model, 1, capacity);
     this.#front = front;
   }
 
@@ -100,7 +100,7 @@ export interface Front {
 }
 
 export function frontOf(model: CausalLM): Front {
-  const cache = model.newCache(1, moreThanAny);
+  const cache = newCache(model, 1, moreThanAny);
   const inputIds = new Variable([1, 1], undefined, { dtype: 'i32' });
   const hidden = model.hiddenStates({ inputIds, cache }, new Context());
   return { positions: cache.rows - 1, rows: hidden.shape[1]! - 1 };

@@ -61,8 +61,6 @@ export interface CausalLM extends PretrainedModel {
   hiddenStates(inputs: CausalInputs, context: Context): Tensor;
   /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */
   forward(inputs: CausalInputs, context: Context): Tensor;
-  /** An empty cache for this model. */
-  newCache(batchSize: number, capacity: number): KvCache;
 }
 
 /**

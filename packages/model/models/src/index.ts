@@ -24,5 +24,6 @@ export {
   newModel,
   UnexpectedTensorError,
 } from './load.ts';
+export { newCache } from './new-cache.ts';
 export { parseConfig } from './parse-config.ts';
 export { type SaveOptions, saveModel } from './save.ts';

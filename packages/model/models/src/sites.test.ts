@@ -6,7 +6,7 @@ import { Context, Linear } from '@graftjs/nn';
 import { add, concat, gradients, mul, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { architectures, type CausalLM, loadModel, tokenLossSum } from './index.ts';
+import { architectures, type CausalLM, loadModel, newCache, tokenLossSum } from './index.ts';
 
 /*
  * What is put in front of a text by an attachment must count exactly as if it were text. So the first tokens of a
@@ -100,7 +100,7 @@ test.each(two)('a %s is there for tokens that continue from a cache: %s', async 
   const { model, ids, logits } = await textOf(base);
   await attachments[kind](model, ids.slice(0, front));
   const vocab = model.config.vocabSize;
-  const cache = model.newCache(1, 32);
+  const cache = newCache(model, 1, 32);
   const pass = async (tokens: readonly number[], position: number): Promise<Float32Array> => {
     const context = new Context({ continues: position > 0 });
     const output = model.forward({ inputIds: idsOf(tokens), cache }, context);

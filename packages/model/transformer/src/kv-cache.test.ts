@@ -5,7 +5,8 @@ import { KvCache } from './index.ts';
 const rows = (count: number) => fill(0, [1, 2, count, 4]);
 
 test('layers that add different numbers of keys are refused', () => {
-  const cache = new KvCache({ layers: 2, batchSize: 1, kvHeads: 2, capacity: 8, headDim: 4 });
+  const heads = { kvHeads: 2, headDim: 4 };
+  const cache = new KvCache({ layers: [heads, heads], batchSize: 1, capacity: 8 });
   cache.extend(0, rows(3), rows(3));
   expect(() => cache.extend(1, rows(4), rows(4))).toThrow('layer 1 has 4 new keys');
   expect(cache.takeUpdates().length).toBe(2);

@@ -2,12 +2,11 @@ import { cacheWrite } from '@graftjs/ops';
 import { type Tensor, Variable } from '@graftjs/tensor';
 
 export interface KvCacheOptions {
-  readonly layers: number;
+  /** Heads of keys, and their size, of each layer. */
+  readonly layers: readonly { readonly kvHeads: number; readonly headDim: number }[];
   readonly batchSize: number;
-  readonly kvHeads: number;
   /** Positions it can hold. */
   readonly capacity: number;
-  readonly headDim: number;
 }
 
 /**
@@ -24,13 +23,12 @@ export class KvCache {
   #updates: [Variable, Tensor][] = [];
   #rows = 0;
 
-  constructor({ layers, batchSize, kvHeads, capacity, headDim }: KvCacheOptions) {
+  constructor({ layers, batchSize, capacity }: KvCacheOptions) {
     this.capacity = capacity;
     this.position = new Variable([], undefined, { dtype: 'i32', name: 'cache position' });
     const make = (name: string) =>
-      Array.from(
-        { length: layers },
-        (_, i) =>
+      layers.map(
+        ({ kvHeads, headDim }, i) =>
           new Variable([batchSize, kvHeads, capacity, headDim], undefined, { name: `${name} cache ${i}` }),
       );
     this.#keys = make('key');

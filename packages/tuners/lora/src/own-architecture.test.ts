@@ -20,13 +20,7 @@ import { Context, Embedding, Linear, Module, RmsNorm, Site } from '@graftjs/nn';
 import { AdamW } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
 import { gradients, narrow, type Tensor, Variable } from '@graftjs/tensor';
-import {
-  type BlockParts,
-  CausalAttention,
-  DecoderBlock,
-  KvCache,
-  type PassInputs,
-} from '@graftjs/transformer';
+import { type BlockParts, CausalAttention, DecoderBlock, type PassInputs } from '@graftjs/transformer';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lora, loraConfig } from './index.ts';
@@ -113,10 +107,6 @@ class PlainLM extends Module implements CausalLM {
   }
   forward(inputs: CausalInputs, context: Context): Tensor {
     return this.head.forward(this.hiddenStates(inputs, context), context);
-  }
-  newCache(batchSize: number, capacity: number): KvCache {
-    const { layers, width } = this.config;
-    return new KvCache({ layers, batchSize, kvHeads: 2, capacity, headDim: width / 2 });
   }
 }
 

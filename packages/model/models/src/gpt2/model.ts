@@ -1,6 +1,5 @@
 import { type Context, Embedding, LayerNorm, Linear, Module, Site, trainingDropout } from '@graftjs/nn';
 import { add, type Tensor } from '@graftjs/tensor';
-import { KvCache } from '@graftjs/transformer';
 import type { Architecture, CausalInputs, CausalLM, PositionDetails } from '../architecture.ts';
 import { positionsOf } from '../positions.ts';
 import { GPT2Block } from './block.ts';
@@ -98,12 +97,6 @@ export class GPT2LMHeadModel extends Module implements CausalLM {
   /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */
   forward(inputs: CausalInputs, context: Context): Tensor {
     return this.lm_head.forward(this.hiddenStates(inputs, context), context);
-  }
-
-  /** An empty cache for this model. */
-  newCache(batchSize: number, capacity: number): KvCache {
-    const { layers, heads, headDim } = this.config;
-    return new KvCache({ layers, batchSize, kvHeads: heads, capacity, headDim });
   }
 }
 

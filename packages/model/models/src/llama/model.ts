@@ -1,6 +1,6 @@
 import { type Context, Embedding, Linear, Module, RmsNorm, Site } from '@graftjs/nn';
 import type { Tensor } from '@graftjs/tensor';
-import { KvCache, LlamaBlock, type RotaryTable, rotaryTable } from '@graftjs/transformer';
+import { LlamaBlock, type RotaryTable, rotaryTable } from '@graftjs/transformer';
 import type { Architecture, CausalInputs, CausalLM, PositionDetails } from '../architecture.ts';
 import { positionsOf } from '../positions.ts';
 import { type LlamaConfig, llamaTypes, parseLlamaConfig } from './config.ts';
@@ -80,12 +80,6 @@ export class LlamaForCausalLM extends Module implements CausalLM {
   /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */
   forward(inputs: CausalInputs, context: Context): Tensor {
     return this.lm_head.forward(this.hiddenStates(inputs, context), context);
-  }
-
-  /** An empty cache for this model. */
-  newCache(batchSize: number, capacity: number): KvCache {
-    const { layers, kvHeads, headDim } = this.config;
-    return new KvCache({ layers, batchSize, kvHeads, capacity, headDim });
   }
 }
 
