@@ -1,8 +1,8 @@
 import { Runtime } from '@graftjs/compiler';
 import { attention } from '@graftjs/ops';
 import { gradients, sum, Variable } from '@graftjs/tensor';
-import type { Gpu } from '@graftjs/webgpu';
-import { interleave } from './measure.ts';
+import type { Bench } from './bench.ts';
+import { interleave, timed } from './measure.ts';
 import type { Row } from './report.ts';
 
 const heads = 8;
@@ -11,7 +11,7 @@ const headDim = 32;
 const lengths = [128, 256, 512] as const;
 
 /** Causal attention of one sequence, 8 heads on 4 of keys, forward and with its gradients: by kernel, and decomposed. */
-export async function benchAttention(gpu: Gpu, rounds: number): Promise<Row[]> {
+export async function benchAttention({ gpu, rounds }: Bench): Promise<Row[]> {
   const candidates = [];
   for (const tokens of lengths)
     for (const kernels of [true, false]) {
@@ -27,10 +27,11 @@ export async function benchAttention(gpu: Gpu, rounds: number): Promise<Row[]> {
       const program = await runtime.compile({ updates: next.map((v, i) => [v, grads[i]!] as const) });
       candidates.push({
         name: `${tokens} tokens, ${kernels ? 'kernel' : 'decomposed'}`,
-        run: async () => {
-          await program.run();
-          await gpu.idle();
-        },
+        run: (times: number) =>
+          timed(async () => {
+            for (let i = 0; i < times; i++) void program.run();
+            await gpu.idle();
+          }),
       });
     }
   const timings = await interleave(candidates, rounds);

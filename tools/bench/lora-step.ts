@@ -1,76 +1,61 @@
-import { Runtime } from '@graftjs/compiler';
-import { lora, loraConfig } from '@graftjs/lora';
-import { llama, newModel, tokenLossSum } from '@graftjs/models';
-import { Context } from '@graftjs/nn';
-import { AdamW } from '@graftjs/optim';
-import { PeftModel } from '@graftjs/peft';
-import { gradients, mul, Variable } from '@graftjs/tensor';
-import type { Gpu } from '@graftjs/webgpu';
-import { interleave } from './measure.ts';
+import { openGpu } from '@graftjs/webgpu';
+import type { Bench } from './bench.ts';
+import { compare, peerColumns } from './compare.ts';
+import { loraProgram, type Size, sizes } from './lora-program.ts';
+import { timed } from './measure.ts';
 import type { Row } from './report.ts';
 
-interface Size {
-  readonly name: string;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly batch: number;
-  readonly tokens: number;
+/** Steps whose losses must be the same by every library. */
+const comparedSteps = 5;
+
+/** A whole LoRA step of small Llama models: forward, backward, AdamW. Each on a device of its own, to count bytes. */
+export async function benchLoraStep(bench: Bench): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const size of sizes) rows.push(await benchSize(bench, size));
+  return rows;
 }
 
-const sizes: readonly Size[] = [
-  { name: 'tiny-llama, 8 x 128 tokens', hidden: 192, layers: 3, batch: 8, tokens: 128 },
-  { name: 'width 256, 2 layers, 4 x 128 tokens', hidden: 256, layers: 2, batch: 4, tokens: 128 },
-];
-
-/** A whole LoRA step (rank 8 on every linear layer: forward, backward, clipping, AdamW) of small Llama models. */
-export async function benchLoraStep(gpu: Gpu, rounds: number): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const { name, hidden, layers, batch, tokens } of sizes) {
-    const runtime = new Runtime(gpu);
-    const json = {
-      model_type: 'llama',
-      vocab_size: 2048,
-      hidden_size: hidden,
-      intermediate_size: Math.round((hidden * 8) / 3 / 16) * 16,
-      num_hidden_layers: layers,
-      num_attention_heads: hidden / 32,
-      num_key_value_heads: hidden / 64,
-      tie_word_embeddings: true,
-    };
-    const { model } = newModel(json, { architectures: [llama], seed: 1 });
-    const peft = new PeftModel(model, { runtime, tuners: [lora] });
-    await peft.addAdapter('default', loraConfig({ r: 8, loraAlpha: 16, targetModules: 'all-linear' }));
-    const ids = Int32Array.from({ length: batch * tokens }, (_, i) => (i * 7919) % 2048);
-    const inputIds = new Variable([batch, tokens], ids, { dtype: 'i32' });
-    const labels = new Variable([batch, tokens], ids.slice(), { dtype: 'i32' });
-    const loss = mul(
-      tokenLossSum(model.forward({ inputIds }, new Context({ training: true })), labels),
-      1 / (batch * (tokens - 1)),
-    );
-    const parameters = peft.trainableParameters();
-    const optimizer = new AdamW(parameters);
-    optimizer.beginStep(1e-4);
-    const { updates, gradNorm } = optimizer.update(gradients(loss, [...parameters.values()]), {
-      clipNorm: 1,
-    });
-    const program = await runtime.compile({ outputs: [loss, gradNorm], updates });
-    const start = performance.now();
-    await program.run();
-    const firstStep = performance.now() - start;
-    const timing = (await interleave([{ name, run: () => program.run() }], rounds)).get(name)!;
-    const { dispatches, kernels, flops, arenaBytes, variableBytes } = program.explain();
-    rows.push({
-      group: 'lora-step',
-      name,
-      milliseconds: timing.median,
-      rounds: timing.rounds,
-      tokensPerSecond: (batch * tokens * 1000) / timing.median,
-      gflops: flops / timing.median / 1e6,
-      firstStepMilliseconds: firstStep,
-      dispatches,
-      kernels,
-      peakMegabytes: (arenaBytes + variableBytes) / 1e6,
-    });
-  }
-  return rows;
+async function benchSize({ rounds, peers }: Bench, size: Size): Promise<Row> {
+  const gpu = await openGpu();
+  const lora = await loraProgram(gpu, size);
+  const input = await lora.task(comparedSteps);
+  const losses: number[] = [];
+  const firstStep = await timed(async () => losses.push(await lora.step()));
+  while (losses.length < comparedSteps) losses.push(await lora.step());
+  if (!(losses.at(-1)! < 0.98 * losses[0]!)) throw new Error(`the loss does not fall: ${losses}`);
+  const task = {
+    name: size.name,
+    kind: 'loraStep',
+    input,
+    tolerance: 1e-4,
+    run: (times: number) =>
+      timed(async () => {
+        for (let i = 0; i < times; i++) await lora.step();
+        await gpu.idle();
+      }),
+    values: async () => losses,
+  };
+  // the peers' models have as many heads of keys as of queries
+  const comparison = await compare(task, size.heads === size.kvHeads ? peers : [], rounds);
+  const { median } = comparison.own;
+  const { dispatches, kernels, flops } = lora.program.explain();
+  const before = gpu.stats().submissions;
+  await lora.step();
+  const { submissions, peakBytes } = gpu.stats();
+  gpu.close();
+  return {
+    group: 'lora-step',
+    name: size.name,
+    milliseconds: median,
+    ...peerColumns(comparison, (timing) => timing.median),
+    rounds,
+    tokensPerSecond: (size.batch * size.tokens * 1000) / median,
+    gflops: flops / median / 1e6,
+    firstStepMilliseconds: firstStep,
+    dispatches,
+    kernels,
+    submissions: submissions - before,
+    peakMegabytes: peakBytes / 1e6,
+    weightMegabytes: lora.weightBytes / 1e6,
+  };
 }
