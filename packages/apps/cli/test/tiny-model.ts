@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeSafetensors, type TensorData } from '@graftjs/checkpoint';
-import { llama, newModel } from '@graftjs/models';
+import { architectures, newModel } from '@graftjs/models';
 import { tinyLlamaFolder } from '@graftjs/tiny-llama/node';
 
 /** A config.json for the tokenizer of the built-in model, of a model as small as can be. */
@@ -26,11 +26,28 @@ const tinyConfig = {
   torch_dtype: 'float32',
 };
 
+/** The same of GPT-2. */
+export const tinyGPT2 = {
+  architectures: ['GPT2LMHeadModel'],
+  model_type: 'gpt2',
+  vocab_size: 2048,
+  n_positions: 100,
+  n_embd: 32,
+  n_layer: 1,
+  n_head: 2,
+  initializer_range: 0.3,
+  bos_token_id: 0,
+  eos_token_id: 0,
+  torch_dtype: 'float32',
+};
+
 /** Writes a model with random weights and the tokenizer of the built-in one. */
-export function writeTinyModel(path: string, change: Record<string, unknown> = {}, seed = 1): string {
+export const writeTinyModel = (path: string, change: Record<string, unknown> = {}, seed = 1): string =>
+  writeModel(path, { ...tinyConfig, ...change }, seed);
+
+export function writeModel(path: string, json: Record<string, unknown>, seed = 1): string {
   mkdirSync(path, { recursive: true });
-  const json = { ...tinyConfig, ...change };
-  const { model } = newModel(json, { architectures: [llama], seed });
+  const { model } = newModel(json, { architectures, seed });
   const tensors = new Map(
     [...model.namedParameters()].map(([name, parameter]): [string, TensorData] => {
       const values = parameter.pending as Float32Array;

@@ -96,6 +96,19 @@ describe('files', () => {
     );
   });
 
+  test('in 16 bits give the logits of the same numbers in 32', async () => {
+    const files: MemoryFiles = new Map();
+    const { model, json } = await loadModel(await folderOf('gpt2'), { architectures });
+    await saveModel(runtime, memoryFolder(files), { model, config: model.config, json }, { dtype: 'F16' });
+    const [halves, whole] = [
+      await loadModel(memoryFolder(files), { architectures }),
+      await loadModel(memoryFolder(files), { architectures, weights: 'f32' }),
+    ];
+    expect(halves.model.transformer.h[0]!.attn.c_attn.weight.dtype).toBe('f16');
+    const [a, b] = [await logitsOf(halves.model), await logitsOf(whole.model)];
+    expect(a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)).toBeLessThan(1e-5);
+  });
+
   test('that are not of the config are refused by name', async () => {
     const load = async (change: Parameters<typeof folderOf>[1]) =>
       loadModel(await folderOf('gpt2', change), { architectures });
