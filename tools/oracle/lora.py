@@ -60,9 +60,10 @@ def disk_state(model):
 
 
 def disk_gradients(model):
-    """Gradients by the key that their parameter has on disk."""
+    """Gradients by the key that their parameter has on disk, where not all that is saved is trained."""
     owners = {parameter.data_ptr(): parameter for parameter in model.parameters() if parameter.requires_grad}
-    found = {key: owners[value.data_ptr()].grad.clone() for key, value in disk_state(model).items()}
+    saved = {key: owners.get(value.data_ptr()) for key, value in disk_state(model).items()}
+    found = {key: owner.grad.clone() for key, owner in saved.items() if owner is not None}
     if len(found) != len(owners):
         raise AssertionError(f"{len(owners)} trainable parameters, but {len(found)} on disk")
     return found

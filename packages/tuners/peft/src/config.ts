@@ -48,11 +48,26 @@ export const field = {
     expects: 'a whole number from 1 on',
     accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
   }),
+  /** A seed, or an index that may be negative. */
+  wholeNumber: (key: string, initial: number): ConfigField<number> => ({
+    key,
+    initial,
+    expects: 'a whole number',
+    accepts: Number.isSafeInteger,
+  }),
   number: (key: string, initial: number): ConfigField<number> => ({
     key,
     initial,
     expects: 'a number',
     accepts: isNumber,
+  }),
+  /** A number that Python writes as a float. */
+  float: (key: string, initial: number): ConfigField<number> => ({
+    key,
+    initial,
+    expects: 'a number',
+    accepts: isNumber,
+    float: true,
   }),
   chance: (key: string, initial: number): ConfigField<number> => ({
     key,

@@ -1,3 +1,4 @@
+export { type AddedChange, addedChange } from './added-change.ts';
 export { attentionTargets } from './attention-targets.ts';
 export {
   type AdapterConfig,
@@ -17,6 +18,7 @@ export { featureDropout, moduleDropout } from './dropout.ts';
 export * from './errors.ts';
 export {
   type AdaptedLayers,
+  chosenFields,
   defineLayerTuner,
   type LayerAdapter,
   type LayerConfig,

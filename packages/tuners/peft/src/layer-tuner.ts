@@ -54,14 +54,19 @@ export interface AdaptedLayers<Config> {
   readonly warnings?: readonly string[];
 }
 
-/** Fields of every method that changes chosen layers. Spread them into its schema. */
-export const targetFields = {
+/** Fields of every method that changes chosen layers. Spread them, or {@link targetFields}, into its schema. */
+export const chosenFields = {
   ...commonFields,
   /** Names, a regular expression for whole paths, `all-linear`, or null for the defaults of the model's type. */
   targetModules: field.names('target_modules'),
-  excludeModules: field.names('exclude_modules'),
   /** Modules that are trained whole beside the adapter. */
   modulesToSave: field.nameList('modules_to_save'),
+} as const;
+
+/** Fields of methods that can exclude modules from their targets. */
+export const targetFields = {
+  ...chosenFields,
+  excludeModules: field.names('exclude_modules'),
 } as const;
 
 /** Fields of methods that can leave layers out. */
@@ -71,10 +76,10 @@ export const layerFields = {
   layersPattern: field.names('layers_pattern'),
 } as const;
 
-type TargetSchema = ConfigSchema & typeof targetFields;
+type TargetSchema = ConfigSchema & typeof chosenFields;
 /** The config of a method with this schema. */
 export type LayerConfig<S extends TargetSchema, Type extends string> = ConfigOf<S> &
-  ConfigOf<typeof targetFields> & { readonly peftType: Type };
+  ConfigOf<typeof chosenFields> & { readonly peftType: Type };
 
 /** A method that changes linear layers one by one. */
 export interface LayerMethod<S extends TargetSchema, Type extends string> {

@@ -18,7 +18,7 @@ const logCoefficients = [
 const sinCoefficients = [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1].map(round);
 const cosCoefficients = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2].map(round);
 /** π/4 in three parts, the first two with few bits. */
-const quarterTurn = [0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8].map(round);
+const quarterTurn = [0.78515625, 2.4187564849853516e-4, 3.774894977445941e-8].map(round);
 /** ln 2 in two parts. */
 const [ln2, ln2Rest] = [0.693359375, round(-2.1219444e-4)];
 const twoPi = round(2 * Math.PI);

@@ -1,0 +1,1 @@
+export { type VeraConfig, vera, veraConfig } from './vera.ts';
