@@ -1,10 +1,10 @@
 import { memoryFolder, readCheckpoint } from '@graftjs/checkpoint';
 import { Runtime, type RuntimeOptions } from '@graftjs/compiler';
 import { type Batch, collate, type Example, ignoreLabel, supervisedTokens } from '@graftjs/data';
-import { type CausalLM, llama, newModel, tokenLossSum } from '@graftjs/models';
-import { Context, HostRandom } from '@graftjs/nn';
+import { architectures, type CausalLM, newModel, tokenLossSum } from '@graftjs/models';
+import { Context, HostRandom, normalArray, Site } from '@graftjs/nn';
 import { AdamW } from '@graftjs/optim';
-import { gradients, Variable } from '@graftjs/tensor';
+import { add, broadcastTo, concat, gradients, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toyExamples, toyRun } from '../test/toy.ts';
@@ -31,6 +31,15 @@ const base = {
 };
 const models = {
   'Llama, tied': { ...base, model_type: 'llama', tie_word_embeddings: true },
+  'GPT-2': {
+    model_type: 'gpt2',
+    vocab_size: vocabulary,
+    n_embd: 32,
+    n_layer: 2,
+    n_head: 4,
+    n_positions: 64,
+    initializer_range: 0.2,
+  },
   'Mistral, with a window': { ...base, model_type: 'mistral', sliding_window: 5, tie_word_embeddings: false },
 };
 const variants: Record<string, RuntimeOptions> = {
@@ -68,14 +77,12 @@ async function lossAndGradients(runtime: Runtime, model: CausalLM, batch: Batch)
 }
 
 const newCausal = (name: keyof typeof models): CausalLM =>
-  newModel(models[name], { architectures: [llama], seed: 3 }).model;
+  newModel(models[name], { architectures, seed: 3 }).model;
 const rows = [examplesOf([7, 2, 11, 7], 1), examplesOf([11, 1, 11], 2)];
 
 /** Sums of losses and gradients over the examples, each computed alone. */
-async function oneByOne(name: keyof typeof models): Promise<Float64Array[]> {
+async function oneByOne(model: CausalLM): Promise<Float64Array[]> {
   const runtime = new Runtime(gpu);
-  // Of its own: a runtime takes over what the host has set.
-  const model = newCausal(name);
   const sums: Float64Array[] = [];
   for (const example of rows.flat()) {
     const alone = await lossAndGradients(runtime, model, collate([example]));
@@ -87,18 +94,39 @@ async function oneByOne(name: keyof typeof models): Promise<Float64Array[]> {
   return sums;
 }
 
+/** Keys and values of three virtual tokens in front of every text, and the text's positions after them. */
+function withPrefix(model: CausalLM): CausalLM {
+  const random = new HostRandom(9);
+  model.positions.attach('prefix', (positions) => add(positions, 3));
+  for (const [, module] of model.namedModules()) {
+    const { keys, values } = module as { readonly keys?: unknown; readonly values?: unknown };
+    for (const site of [keys, values])
+      if (site instanceof Site) {
+        const own = new Variable([1, 2, 3, 8], normalArray(48, 0.5, random));
+        site.attach('prefix', (x: Tensor) => concat([broadcastTo(own, [x.shape[0]!, 2, 3, 8]), x], 2));
+      }
+  }
+  return model;
+}
+
 describe.each(Object.keys(variants))('%s', (variant) => {
-  test.each(Object.keys(models) as (keyof typeof models)[])(
+  // Models of their own for each runtime, which takes over what the host has set.
+  const cases: Record<string, () => CausalLM> = {
+    'Llama, tied': () => newCausal('Llama, tied'),
+    'Mistral, with a window and a prefix': () => withPrefix(newCausal('Mistral, with a window')),
+    ...(variant === 'decomposed' ? {} : { 'GPT-2': () => newCausal('GPT-2') }),
+  };
+  test.each(Object.keys(cases))(
     '%s: loss and every gradient of packed rows are those of the examples one by one',
     async (name) => {
       const runtime = new Runtime(gpu, { ...variants[variant]!, poison: true });
-      const model = newCausal(name);
+      const model = cases[name]!();
       const packed = collate(rows, { padToMultipleOf: 16, padId: 5 });
       expect(packed.supervisedTokens).toBe(
         rows.flat().reduce((n, { labels }) => n + supervisedTokens(labels), 0),
       );
       const got = await lossAndGradients(runtime, model, packed);
-      const sums = await oneByOne(name);
+      const sums = await oneByOne(cases[name]!());
       expect(got).toHaveLength(1 + model.parameters().length);
       for (const [i, expected] of sums.entries()) {
         const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
