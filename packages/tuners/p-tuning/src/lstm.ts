@@ -7,7 +7,8 @@
  * a layer gives `[h forward, h backward]` of each place to the next one.
  */
 import { type Context, type HostRandom, Module, Parameter, trainingDropout, uniformArray } from '@graftjs/nn';
-import { add, concat, linear, mul, narrow, sigmoid, type Tensor, tanh, zeros } from '@graftjs/tensor';
+import { add, concat, linear, type Tensor, transpose } from '@graftjs/tensor';
+import { lstm } from './lstm-op.ts';
 
 export interface LstmOptions {
   readonly inSize: number;
@@ -57,32 +58,12 @@ export class Lstm extends Module {
   }
 
   forward(x: Tensor, context: Context): Tensor {
-    return this.#layers.reduce((input, [forward, backward], k) => {
+    return this.#layers.reduce((input, directions, k) => {
       const kept = k === 0 ? input : trainingDropout(input, this.#dropout, context, 'encoder_dropout');
-      const places = Array.from({ length: x.shape[0]! }, (_, t) => t);
-      return concat([run(kept, forward, places), run(kept, backward, places.reverse())], 1);
+      const states = directions.map(({ inputWeight, hiddenWeight, inputBias, hiddenBias }, reverse) =>
+        lstm(add(linear(kept, inputWeight, inputBias), hiddenBias), transpose(hiddenWeight), reverse === 1),
+      );
+      return concat(states, 1); // [n, 2 hidden]
     }, x);
   }
-}
-
-/** The hidden states `[n, hidden]` of one direction, in the order of `x` whatever that of the places. */
-function run(x: Tensor, direction: Direction, places: readonly number[]): Tensor {
-  const { inputWeight, hiddenWeight, inputBias, hiddenBias } = direction;
-  const size = hiddenWeight.shape[1]!;
-  const inputs = add(linear(x, inputWeight, inputBias), hiddenBias); // [n, 4 hidden]
-  const states: Tensor[] = [];
-  let [hidden, cell] = [zeros([1, size]), zeros([1, size])];
-  for (const t of places) {
-    const gates = add(narrow(inputs, 0, t, 1), linear(hidden, hiddenWeight));
-    const [i, f, g, o] = [0, 1, 2, 3].map((k) => narrow(gates, 1, k * size, size)) as [
-      Tensor,
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    cell = add(mul(sigmoid(f), cell), mul(sigmoid(i), tanh(g)));
-    hidden = mul(sigmoid(o), tanh(cell));
-    states[t] = hidden;
-  }
-  return concat(states, 0);
 }
