@@ -25,8 +25,10 @@ export async function readInstructions(folder: string): Promise<MessagesRecord[]
   const records: MessagesRecord[] = [];
   for (const name of files) {
     const path = join(folder, 'chatterbot_corpus/data/english', `${name}.yml`);
-    const { conversations } = parse(await readFile(path, 'utf8')) as { conversations: unknown[][] };
+    const { conversations } = parse(await readFile(path, 'utf8')) as { conversations: unknown[] };
     for (const turns of conversations) {
+      // A few entries are one text, not a conversation.
+      if (!Array.isArray(turns)) continue;
       const whole = turns.slice(0, turns.length - (turns.length % 2)).map((turn) => String(turn).trim());
       if (whole.length === 0) continue;
       records.push({
