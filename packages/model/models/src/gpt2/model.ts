@@ -100,7 +100,7 @@ export class GPT2LMHeadModel extends Module implements CausalLM {
   }
 }
 
-/** GPT-2 and models of its kind, such as DistilGPT-2 and DialoGPT. */
+/** GPT-2 and models of its kind, such as DistilGPT-2. */
 export const gpt2: Architecture<GPT2LMHeadModel> = {
   modelTypes: ['gpt2'],
   baseModelPrefix: 'transformer',
