@@ -18,7 +18,7 @@ const tokenizer = loadTokenizer({ tokenizerJson: JSON.parse(await base.readText(
 const { records } = await readRecords(await base.readText('quickstart/train.jsonl'), { file: 'train.jsonl' });
 const trainer = new Trainer({
   runtime,
-  lossSum: ({ inputIds, labels }, context) => tokenLossSum(model.forward({ inputIds }, context), labels),
+  lossSum: ({ labels, ...inputs }, context) => tokenLossSum(model.forward(inputs, context), labels),
   parameters: peft.trainableParameters(),
   optimizer: new AdamW(peft.trainableParameters()),
   learningRate: cosineSchedule(3e-3, 20),

@@ -111,6 +111,22 @@ describe('a run that was stopped goes on to the same adapter, byte for byte', ()
     await goOn('killed');
   });
 
+  test('with packed rows', async () => {
+    const packed = { packing: 'true', 'max-length': '64' };
+    const whole = await run(['train', ...flags('packed', packed)]);
+    expect(whole.stdout()).toMatch(/packed into \d+ rows of up to 64 tokens, \d+\.\d % full/);
+    const host = testHost({
+      onOut: (text, self) => {
+        if (text.includes('"event":"step","step":4,')) self.interrupt();
+      },
+    });
+    expect(await runCli(['train', ...flags('packed-stopped', packed), '--json'], host)).toBe(130);
+    await run(['resume', at('packed-stopped'), '--quiet']);
+    expect(adapterBytes('packed-stopped')).toBe(adapterBytes('packed'));
+    expect(metrics('packed-stopped')).toEqual(metrics('packed'));
+    expect(adapterBytes('packed')).not.toBe(adapterBytes('whole'));
+  });
+
   test('a second Ctrl-C ends the process at once', async () => {
     const host = testHost({
       onOut: (text, self) => {
