@@ -11,7 +11,7 @@ import { deviation, type PeftCases, sorted } from './test-against-peft.ts';
 
 /**
  * As `testAgainstPeft` for methods of prompt learning, whose files do not hold what is trained: fixtures in `prompts/`
- * have the parameters of the network in `encoder.safetensors`, and in `adapter/` what PEFT made of them.
+ * have what is trained, such as a network's parameters, in `trained.safetensors`, and in `adapter/` what PEFT made of them.
  */
 export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4 }: PeftCases): void {
   let gpu: Gpu;
@@ -42,7 +42,7 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
       const front = all - tokens;
       return {
         adapter: folder.folder('adapter'),
-        encoder: await openSafetensors(await folder.open('encoder.safetensors')),
+        values: await openSafetensors(await folder.open('trained.safetensors')),
         expected,
         read,
         model,
@@ -60,16 +60,16 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
     };
 
     test('a network in training: logits, loss, every gradient, and the file it becomes', async () => {
-      const { adapter, encoder, expected, peft, logits, labels, supervised, isToken } = await open();
+      const { adapter, values, expected, peft, logits, labels, supervised, isToken } = await open();
       const theirs = await readAdapter(adapter);
       const { config, unknownKeys } = tuner.parseConfig({ ...theirs.config, inference_mode: false });
       expect(unknownKeys).toEqual([]);
       expect((await peft.addAdapter('default', config)).warnings).toEqual([]);
       const trained = peft.trainableParameters();
       const keys = [...trained.keys()].map((key) => key.replace(/^prompt_encoder\.default\./, ''));
-      expect(keys.slice().sort()).toEqual([...encoder.tensors.keys()].sort());
+      expect(keys.slice().sort()).toEqual([...values.tensors.keys()].sort());
       for (const [i, parameter] of [...trained.values()].entries())
-        parameter.set(Float32Array.from(await encoder.readFloat32(keys[i]!)));
+        parameter.set(Float32Array.from(await values.readFloat32(keys[i]!)));
 
       // Built where the pass is one of training, and with the adapter on.
       const output = logits(new Context({ training: true }));

@@ -28,9 +28,8 @@ export function testTuner<Config extends AdapterConfig>(tried: TunerCase<Config>
     `${tried.name} on %s`,
     (modelType) => {
       for (const [name, run] of Object.entries(tests) as [Cell, CellTest][])
-        test.skipIf(tried.skip?.[name] !== undefined)(name, () =>
-          run(() => new Bench(gpu, plain, modelType), plain),
-        );
+        if (tried.skip?.[name] === undefined)
+          test(name, () => run(() => new Bench(gpu, plain, modelType), plain));
     },
   );
 }

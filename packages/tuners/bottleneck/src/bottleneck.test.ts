@@ -1,0 +1,45 @@
+import type { CausalLM } from '@graftjs/models';
+import { testTuner } from '@graftjs/tuner-tests';
+import { bottleneck } from './bottleneck.ts';
+import { doubleSeqBnConfig, parBnConfig, seqBnConfig } from './config.ts';
+
+/** 2 m d + d + m, d the hidden size and m the bottleneck's units. */
+const one = ({ config: { hiddenSize: d } }: CausalLM, factor: number): number => {
+  const m = Math.max(1, Math.floor(d / factor));
+  return 2 * m * d + d + m;
+};
+const noMerge = 'a network between sub-layers is no change of weights';
+const noTargets = 'it goes into every block';
+const near = 'it starts near the identity, not at it';
+
+testTuner({
+  name: 'Houlsby adapters',
+  tuner: bottleneck,
+  config: () => doubleSeqBnConfig({ reductionFactor: 4 }),
+  parameterCount: (model) => 2 * model.config.layers * one(model, 4),
+  skip: { merges: noMerge, 'refuses wrong targets': noTargets, 'starts as the base': near },
+});
+
+testTuner({
+  name: 'Pfeiffer adapters with norms of their own and a gate',
+  tuner: bottleneck,
+  config: () =>
+    seqBnConfig({ reductionFactor: 2, lnBefore: true, lnAfter: true, useGating: true, scaling: 'channel' }),
+  parameterCount: (model) => {
+    const d = model.config.hiddenSize;
+    return model.config.layers * (one(model, 2) + 4 * d + (d + 1) + d);
+  },
+  skip: {
+    merges: noMerge,
+    'refuses wrong targets': noTargets,
+    'starts as the base': 'a norm at its end is no identity',
+  },
+});
+
+testTuner({
+  name: 'parallel adapters',
+  tuner: bottleneck,
+  config: () => parBnConfig(),
+  parameterCount: (model) => model.config.layers * one(model, 2),
+  skip: { merges: noMerge, 'refuses wrong targets': noTargets },
+});

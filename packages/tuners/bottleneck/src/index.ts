@@ -1,0 +1,11 @@
+export { bottleneck } from './bottleneck.ts';
+export {
+  type BottleneckConfig,
+  type BottleneckOptions,
+  bottleneckConfigToJson,
+  doubleSeqBnConfig,
+  type NonLinearity,
+  parBnConfig,
+  parseBottleneckConfig,
+  seqBnConfig,
+} from './config.ts';
