@@ -33,13 +33,18 @@ def new_model(base, case):
     return peft.get_peft_model(base, getattr(peft, case["config"])(**options)).eval()
 
 
+def trained(model):
+    """What is trained, by name; the prompt encoder's by their names in it."""
+    found = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name.removeprefix("prompt_encoder.default."): parameter for name, parameter in found.items()}
+
+
 def run(model, batch):
-    """Logits, loss, and gradients by the names of the prompt encoder's parameters."""
-    encoder = model.prompt_encoder["default"]
+    """Logits, loss, and gradients by name."""
     model.zero_grad()
     output = model(**batch)
     output.loss.backward()
-    gradients = {name: parameter.grad.clone() for name, parameter in encoder.named_parameters()}
+    gradients = {name: parameter.grad.clone() for name, parameter in trained(model).items()}
     return output.logits.detach(), output.loss.detach(), gradients
 
 
@@ -56,9 +61,8 @@ def make_case(bases, folder, case, seed):
     base = bases / case["base"]
     torch.manual_seed(seed)
     model = new_model(load_base(base), case)
-    encoder = model.prompt_encoder["default"]
     save_adapter(model, folder / "adapter")
-    save_tensors(folder / "encoder.safetensors", dict(encoder.named_parameters()))
+    save_tensors(folder / "trained.safetensors", trained(model))
 
     batch = padded_batch(seed, ignored=((0, 1, 2, 7), (5,)))
     logits, loss, gradients = run(model, batch)
@@ -85,7 +89,10 @@ def make_case(bases, folder, case, seed):
     plain = load_base(base)
     with Float64Everywhere():
         wide = new_model(widen_base(plain), case).double()
-        wide.prompt_encoder["default"].load_state_dict({k: v.double() for k, v in encoder.state_dict().items()})
+        values = trained(model)
+        with torch.no_grad():
+            for name, parameter in trained(wide).items():
+                parameter.copy_(values[name])
         assert_float64(wide)
         logits64, loss64, gradients64 = run(wide, batch)
     text = logits[:, -base_logits.shape[1] :]

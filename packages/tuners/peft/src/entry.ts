@@ -5,7 +5,7 @@ import type { Module, Parameter } from '@graftjs/nn';
 import { PEFT_VERSION } from './config.ts';
 import { AdapterConflictError } from './errors.ts';
 import { fillCopies, parameterPlaces, type Replacement } from './replacements.ts';
-import { BASE_PREFIX, readParameters, writeParameters } from './state.ts';
+import { BASE_PREFIX, readParameters, UNWRAPPED_PREFIX, writeParameters } from './state.ts';
 import type { AdapterState, AttachedAdapter, StateReport, Tuner } from './tuner.ts';
 
 export interface Entry {
@@ -20,7 +20,8 @@ export function* namedParametersOf({ name, attached, replacements }: Entry): Gen
   for (const [key, parameter] of attached.namedParameters()) yield [key, parameter];
   for (const { kind, key, path, copy } of replacements) {
     const [module, field] = [path.split('.').slice(0, -1).join('.'), path.split('.').at(-1)];
-    if (kind === 'module') yield [`${BASE_PREFIX}${module}.modules_to_save.${name}.${field}`, copy];
+    const prefix = attached.wrapsBase === false ? UNWRAPPED_PREFIX : BASE_PREFIX;
+    if (kind === 'module') yield [`${prefix}${module}.modules_to_save.${name}.${field}`, copy];
     if (kind === 'bias') yield [key, copy];
   }
 }

@@ -252,7 +252,7 @@ export class PeftModel<Base extends Module = Module> {
       for (const [key, { shape }] of tensors.tensors)
         state.set(key, { shape, data: await tensors.readFloat32(key) });
       const baseWeightsOf = (names: readonly string[]): Replacement[] =>
-        this.#withBase(() => baseWeights(this.model, entry.attached.targets, names));
+        this.#withBase(() => baseWeights(this.model, entry.attached, names));
       const report = await fillEntry(this.runtime, entry, state, folder.location, baseWeightsOf);
       if ((options.strict ?? true) && (report.missing.length || report.unexpected.length))
         throw new AdapterStateError(folder.location, report);
@@ -288,7 +288,7 @@ export class PeftModel<Base extends Module = Module> {
       outputHead: this.#options.outputHead ?? outputHeadOf(this.model),
     });
     try {
-      const replacements = this.#withBase(() => trainedCopies(this.model, attached.config, attached.targets));
+      const replacements = this.#withBase(() => trainedCopies(this.model, attached));
       return { name, tuner, attached, replacements };
     } catch (error) {
       attached.detach();

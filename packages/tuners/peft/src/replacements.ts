@@ -5,9 +5,9 @@
 import type { Runtime } from '@graftjs/compiler';
 import { type Module, nearest, Parameter } from '@graftjs/nn';
 import { cast, type Tensor, type Variable } from '@graftjs/tensor';
-import type { AdapterConfig } from './config.ts';
 import { TargetError } from './errors.ts';
-import { BASE_PREFIX } from './state.ts';
+import { BASE_PREFIX, UNWRAPPED_PREFIX } from './state.ts';
+import type { AttachedAdapter } from './tuner.ts';
 
 /** A field of a module that holds a parameter. */
 interface Place {
@@ -47,11 +47,8 @@ export const place = ({ module, field }: Place, parameter: Parameter): void => {
 };
 
 /** The copies that a config trains, without values yet. @throws TargetError where a module is not in the model */
-export function trainedCopies(
-  model: Module,
-  config: AdapterConfig,
-  targets: readonly string[],
-): Replacement[] {
+export function trainedCopies(model: Module, attached: AttachedAdapter): Replacement[] {
+  const { config, targets } = attached;
   const places = [...parameterPlaces(model)];
   const saved = config.modulesToSave ?? [];
   for (const name of saved) {
@@ -71,7 +68,7 @@ export function trainedCopies(
   };
   return places.flatMap((found): Replacement[] => {
     const kind = kindOf(found);
-    return kind ? [replacement(kind, found, [found], targets)] : [];
+    return kind ? [replacement(kind, found, [found], attached)] : [];
   });
 }
 
@@ -79,11 +76,11 @@ const replacement = (
   kind: Replacement['kind'],
   { path, modulePath, field, parameter }: NamedPlace,
   places: readonly Place[],
-  targets: readonly string[],
+  attached: AttachedAdapter,
 ): Replacement => ({
   kind,
   path,
-  key: diskKey(modulePath, field, targets),
+  key: diskKey(modulePath, field, attached),
   places: places.map((p) => ({ module: p.module, field: p.field })),
   original: parameter,
   // f32 whatever the base stores: small steps would be lost in 16 bits
@@ -102,8 +99,11 @@ const isInside = (path: string, name: string): boolean => {
 };
 
 /** PEFT wraps the modules that it changes: what was theirs is below `base_layer` then. */
-const diskKey = (modulePath: string, field: string, targets: readonly string[]): string =>
-  `${BASE_PREFIX}${modulePath ? `${modulePath}.` : ''}${targets.includes(modulePath) ? 'base_layer.' : ''}${field}`;
+function diskKey(modulePath: string, field: string, { targets, wrapsBase }: AttachedAdapter): string {
+  const path = modulePath ? `${modulePath}.` : '';
+  if (wrapsBase === false) return `${UNWRAPPED_PREFIX}${path}${field}`;
+  return `${BASE_PREFIX}${path}${targets.includes(modulePath) ? 'base_layer.' : ''}${field}`;
+}
 
 /** Gives copies the values of their originals. */
 export async function fillCopies(runtime: Runtime, copies: readonly Replacement[]): Promise<void> {
@@ -118,15 +118,15 @@ export async function fillCopies(runtime: Runtime, copies: readonly Replacement[
  */
 export function baseWeights(
   model: Module,
-  targets: readonly string[],
+  attached: AttachedAdapter,
   names: readonly string[],
 ): Replacement[] {
   const all = [...parameterPlaces(model)];
   return names.flatMap((key): Replacement[] => {
-    const found = all.find((p) => diskKey(p.modulePath, p.field, targets) === key);
+    const found = all.find((p) => diskKey(p.modulePath, p.field, attached) === key);
     if (!found) return [];
     const shared = all.filter((p) => p.parameter === found.parameter);
-    return [replacement('base', found, shared, targets)];
+    return [replacement('base', found, shared, attached)];
   });
 }
 

@@ -5,6 +5,8 @@ import type { AdapterState, AdapterTensor, StateReport } from './tuner.ts';
 
 /** What PEFT puts before the path of a module. */
 export const BASE_PREFIX = 'base_model.model.';
+/** As {@link BASE_PREFIX}, for methods that leave the model unwrapped. */
+export const UNWRAPPED_PREFIX = 'base_model.';
 
 /** The values of parameters, by their names on disk. */
 export async function readParameters(
@@ -13,7 +15,10 @@ export async function readParameters(
 ): Promise<Map<string, AdapterTensor>> {
   const state = new Map<string, AdapterTensor>();
   for (const [name, parameter] of parameters)
-    state.set(name, { shape: parameter.shape, data: (await runtime.read(parameter)) as Float32Array });
+    state.set(name, {
+      shape: parameter.shape,
+      data: (await runtime.read(parameter)) as Float32Array | Int32Array,
+    });
   return state;
 }
 
@@ -35,7 +40,7 @@ export function writeParameters(
   if (mismatches.length > 0) throw new AdapterStateError(where, { mismatches });
   for (const [name, parameter] of parameters) {
     const tensor = state.get(name);
-    if (tensor) parameter.set(Float32Array.from(tensor.data));
+    if (tensor) parameter.set((parameter.dtype === 'i32' ? Int32Array : Float32Array).from(tensor.data));
   }
   return {
     missing: [...parameters.keys()].filter((name) => !state.has(name)),

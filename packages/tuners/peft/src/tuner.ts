@@ -4,10 +4,10 @@ import type { Runtime } from '@graftjs/compiler';
 import type { HostRandom, Module, Parameter } from '@graftjs/nn';
 import type { AdapterConfig, ParsedConfig } from './config.ts';
 
-/** A tensor of an adapter's file, in f32. */
+/** A tensor of an adapter's file: f32 when it is read; integers may be written as such. */
 export interface AdapterTensor {
   readonly shape: readonly number[];
-  readonly data: Float32Array;
+  readonly data: Float32Array | Int32Array | Int16Array | Uint8Array;
 }
 
 /** Tensors of an adapter under the names that PEFT gives them on disk (without the adapter's name). */
@@ -65,6 +65,8 @@ export interface AttachedAdapter<Config extends AdapterConfig = AdapterConfig> {
   readonly config: Config;
   /** Paths of the modules that it changes. */
   readonly targets: readonly string[];
+  /** Whether PEFT wraps the model for it, which shows in the names of the base's weights. Default true. */
+  readonly wrapsBase?: boolean;
   /** What the user should know of the config. */
   readonly warnings: readonly string[];
   /** Its parameters under PEFT's names in memory, such as `base_model.model.q_proj.lora_A.default.weight`. */

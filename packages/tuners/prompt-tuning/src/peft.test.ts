@@ -6,5 +6,5 @@ import { promptTuning } from './index.ts';
 testPromptAgainstPeft({
   tuner: promptTuning,
   fixtures: nodeFolder(fileURLToPath(new URL('../../../../tools/oracle/fixtures', import.meta.url))),
-  cases: ['prompt-tuning-random', 'prompt-tuning-vocab', 'prompt-tuning-window'],
+  cases: ['prompt-tuning-random', 'prompt-tuning-vocab', 'prompt-tuning-head', 'prompt-tuning-window'],
 });

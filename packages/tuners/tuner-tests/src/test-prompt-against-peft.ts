@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deviation, type PeftCases, sorted } from './test-against-peft.ts';
 
 /**
- * As `testAgainstPeft` for methods of prompt learning, whose files do not hold what is trained: fixtures in `prompts/`
- * have what is trained, such as a network's parameters, in `trained.safetensors`, and in `adapter/` what PEFT made of them.
+ * As `testAgainstPeft` for methods of prompt learning, whose files need not hold what is trained: fixtures in
+ * `prompts/` have that in `trained.safetensors`, and in `adapter/` what PEFT made of it.
  */
 export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4 }: PeftCases): void {
   let gpu: Gpu;

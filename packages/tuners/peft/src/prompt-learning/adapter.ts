@@ -32,6 +32,7 @@ export interface PromptAdapterOptions<C> {
 export class PromptAdapter<C extends PromptConfig> implements AttachedAdapter<C> {
   readonly config: C;
   readonly targets: readonly string[];
+  readonly wrapsBase = false;
   readonly warnings: readonly string[];
   readonly #encoder: PromptEncoder;
   readonly #name: string;
