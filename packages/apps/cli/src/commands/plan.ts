@@ -71,15 +71,16 @@ function describe(
   device: string | null,
 ): string {
   const { accumulate, keep } = config.training;
-  const number = (n: number): string => n.toLocaleString('en');
+  const many = (n: number, noun: string, plural = `${noun}s`): string =>
+    `${n.toLocaleString('en')} ${n === 1 ? noun : plural}`;
   const batches = shapes.reduce((sum, shape) => sum + shape.batches, 0);
   const where = device ?? 'no device here; measured by the least that every WebGPU device has';
   return [
-    `model: ${config.model} (${base.config.modelType}); ${number(parameters.trainable)} of ${number(parameters.total)} parameters are trained`,
-    `data: ${number(examples.train.length)} examples, ${number(examples.heldOut.length)} held out; ${number(batches)} batches an epoch of up to ` +
-      `${step.batchSize} × ${step.length} tokens${batching.packing ? ', packed' : ''}, in ${shapes.length} shapes`,
-    `training: ${number(totalSteps)} steps${accumulate > 1 ? ` of ${accumulate} batches` : ''}`,
-    `a step of the largest batch: ${number(step.dispatches)} dispatches of ${step.kernels} kernels in ${step.submissions} submissions, ${counted(step.flops)} floating-point operations`,
+    `model: ${config.model} (${base.config.modelType}); ${parameters.trainable.toLocaleString('en')} of ${many(parameters.total, 'parameter')} are trained`,
+    `data: ${many(examples.train.length, 'example')}, ${examples.heldOut.length.toLocaleString('en')} held out; ${many(batches, 'batch', 'batches')} an epoch, of up to ` +
+      `${step.batchSize} × ${step.length} tokens${batching.packing ? ', packed' : ''}, in ${many(shapes.length, 'shape')}`,
+    `training: ${many(totalSteps, 'step')}${accumulate > 1 ? ` of ${accumulate} batches` : ''}`,
+    `a step of the largest batch: ${many(step.dispatches, 'dispatch', 'dispatches')} of ${many(step.kernels, 'kernel')} in ${many(step.submissions, 'submission')}, ${counted(step.flops)} floating-point operations`,
     'device memory:',
     ...(
       [
