@@ -39,6 +39,6 @@ export async function benchAttention({ gpu, rounds }: Bench): Promise<Row[]> {
     group: 'attention',
     name: `forward and backward, ${name}`,
     milliseconds: t.median,
-    rounds: t.rounds,
+    rounds,
   }));
 }

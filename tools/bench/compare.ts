@@ -1,4 +1,4 @@
-import { type Candidate, interleave, type Timing } from './measure.ts';
+import { type Candidate, interleave, median, type Timing } from './measure.ts';
 import type { Peer, PeerTask } from './peer.ts';
 
 /** Graft's way of doing a task, and how it is handed to others. */
@@ -17,7 +17,7 @@ export type Outcome = Timing | { readonly failure: string };
 export interface Comparison {
   readonly own: Timing;
   readonly peers: ReadonlyMap<string, Outcome>;
-  /** How many times faster than the best of the peers. */
+  /** How many times faster than the best of the peers: the median of the rounds' ratios. */
   readonly ratio: number | undefined;
 }
 
@@ -49,11 +49,11 @@ export async function compare(task: Task, peers: readonly Peer[], rounds: number
   const timings = await interleave([task, ...rivals], rounds);
   for (const rival of rivals) await rival.release();
   const own = timings.get(task.name)!;
-  const best = Math.min(...rivals.map((r) => timings.get(r.name)!.median));
+  const [best] = rivals.map((r) => timings.get(r.name)!).sort((a, b) => a.median - b.median);
   return {
     own,
     peers: new Map(peers.map(({ name }) => [name, failures.get(name) ?? timings.get(name)!])),
-    ratio: rivals.length > 0 ? best / own.median : undefined,
+    ratio: best && median(best.samples.map((time, round) => time / own.samples[round]!)),
   };
 }
 

@@ -2,7 +2,8 @@
 export interface Timing {
   readonly median: number;
   readonly least: number;
-  readonly rounds: number;
+  /** Round by round. */
+  readonly samples: readonly number[];
 }
 
 export interface Candidate {
@@ -15,7 +16,8 @@ export interface Candidate {
 const leastMilliseconds = 60;
 const mostRepeats = 64;
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+export const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** The milliseconds that `work` takes. */
 export async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -45,6 +47,6 @@ export async function interleave(
     for (const [candidate, times] of repeats)
       samples.get(candidate.name)!.push((await candidate.run(times)) / times);
   return new Map(
-    [...samples].map(([name, t]) => [name, { median: median(t), least: Math.min(...t), rounds: t.length }]),
+    [...samples].map(([name, t]) => [name, { median: median(t), least: Math.min(...t), samples: t }]),
   );
 }
