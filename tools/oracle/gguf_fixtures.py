@@ -7,6 +7,7 @@ Writes
   packages/io/checkpoint/test/fixtures/gguf/types.safetensors   the same tensors as gguf dequantizes them, F32
   packages/io/checkpoint/test/fixtures/gguf/types.json          the metadata as gguf reads them
   packages/model/models/test/fixtures/*.gguf                    models of fixtures/ in llama.cpp's names and layout
+  packages/model/models/test/fixtures/rope-factors.json         by how much transformers divides Llama 3's frequencies
 
 The models are read back with transformers' own GGUF loader, whose logits must equal those of the folder.
 """
@@ -19,7 +20,8 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType as T
 from safetensors.numpy import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent / "fixtures"
@@ -166,6 +168,19 @@ def rope_factors(config):
     return np.array(factors, dtype=np.float32)
 
 
+def make_rope_factors():
+    """Of Llama 3.1, of Llama 3.2, and of one with few frequencies."""
+    cases = []
+    for factor, size, theta, old in [(8, 128, 5e5, 8192), (32, 64, 5e5, 8192), (16, 16, 1e4, 2048)]:
+        rope = {"rope_type": "llama3", "factor": factor, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+        rope |= {"original_max_position_embeddings": old, "rope_theta": theta}
+        config = LlamaConfig(head_dim=size, max_position_embeddings=old * factor, rope_parameters=rope)
+        scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
+        plain = 1.0 / theta ** (torch.arange(0, size, 2, dtype=torch.float32) / size)
+        cases.append({"headDim": size, "theta": theta, "rope": rope, "factors": (plain / scaled).tolist()})
+    (MODELS / "rope-factors.json").write_text(json.dumps(cases) + "\n")
+
+
 def make_model(folder):
     base = HERE / folder
     config = json.loads((base / "config.transformers4.json").read_text())
@@ -235,6 +250,7 @@ def main():
         verify(folder, make_model(folder))
     for folder in ["llama3-rope", "llama-headdim"]:
         make_model(folder)
+    make_rope_factors()
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ describe('what is refused', () => {
       /architecture is "gemma3"\. Supported in GGUF are llama and qwen2/,
     ],
     [{ 'llama.expert_count': 8 }, /mixture of experts/],
+    [{ 'split.count': 3 }, /one of 3 parts of a model\. Join them/],
     [{ 'llama.block_count': undefined }, /llama\.block_count is missing/],
     [{ 'llama.attention.head_count': 'four' }, /llama\.attention\.head_count is not one number/],
     [{ 'llama.rope.dimension_count': 4 }, /8 key, 8 value and 4 rotary dimensions/],

@@ -26,6 +26,12 @@ export async function ggufModel(gguf: GgufFile): Promise<GgufModel> {
       `its architecture is ${JSON.stringify(arch)}`,
       `Supported in GGUF are ${supported.join(' and ')}; others as Hugging Face folders`,
     );
+  const parts = keys.number('split.count') ?? 1;
+  if (parts > 1)
+    throw keys.error(
+      `it is one of ${parts} parts of a model`,
+      'Join them: `llama-gguf-split --merge FIRST WHOLE`',
+    );
   if ((keys.number('{arch}.expert_count') ?? 0) > 0)
     throw keys.error('it is a mixture of experts', 'Such models are not supported');
   return { config: await configOf(gguf, keys), weights: ggufWeights(gguf, keys) };
