@@ -1,0 +1,1 @@
+export { type LohaConfig, loha, lohaConfig } from './loha.ts';

@@ -1,0 +1,1 @@
+export { type LokrConfig, lokr, lokrConfig } from './lokr.ts';
