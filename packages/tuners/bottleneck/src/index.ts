@@ -1,3 +1,4 @@
+export { type AdapterHubModel, fromAdapterHub, toAdapterHub } from './adapterhub.ts';
 export { bottleneck } from './bottleneck.ts';
 export {
   type BottleneckConfig,
