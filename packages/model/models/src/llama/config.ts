@@ -1,7 +1,7 @@
 import type { JsonObject } from '@graftjs/checkpoint';
 import type { RotaryScaling } from '@graftjs/transformer';
 import type { ModelConfig } from '../architecture.ts';
-import { ConfigError, count, flag, mostLayers, positive, tokenIds } from '../config-json.ts';
+import { ConfigError, chance, count, flag, mostLayers, positive, tokenIds } from '../config-json.ts';
 import { longestText, rotaryOf } from './rotary-config.ts';
 
 /** The Llama family: what `config.json` says, with Hugging Face's defaults filled in. */
@@ -17,6 +17,8 @@ export interface LlamaConfig extends ModelConfig {
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
   readonly mlpBias: boolean;
+  /** Chance that a weight of attention becomes zero in training. */
+  readonly attentionDropout: number;
   /** Keys that a query of layer i sees, its own included; undefined: all before it. */
   readonly windowOf: (layer: number) => number | undefined;
 }
@@ -77,6 +79,7 @@ export function parseLlamaConfig(json: JsonObject, generation: JsonObject = {}):
     qkvBias: modelType === 'qwen2' || attentionBias,
     outputBias: attentionBias,
     mlpBias: modelType === 'llama' && flag(json, 'mlp_bias'),
+    attentionDropout: chance(json, 'attention_dropout', 0),
     windowOf: windows(json, modelType, layers),
     initializerRange: positive(json, 'initializer_range', 0.02),
     bosTokenId: tokenIds(json, 'bos_token_id', family.bosTokenId)[0],

@@ -22,7 +22,10 @@ export class LlamaModel extends Module {
     this.embed_tokens = new Embedding(config.vocabSize, config.hiddenSize);
     this.layers = Array.from({ length: config.layers }, (_, i) => {
       const window = config.windowOf(i);
-      return new LlamaBlock({ ...config, ...(window ? { window } : {}) }, i);
+      return new LlamaBlock(
+        { ...config, dropout: config.attentionDropout, ...(window ? { window } : {}) },
+        i,
+      );
     });
     this.norm = new RmsNorm(config.hiddenSize, config.normEps);
     this.#rotary = rotaryTable({
