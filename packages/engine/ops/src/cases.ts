@@ -5,6 +5,7 @@ import { attentionOp } from './attention/attention.ts';
 import { cacheWriteOp } from './cache-write.ts';
 import { crossEntropyOp } from './cross-entropy.ts';
 import { dropoutOp } from './dropout.ts';
+import { inverseOp } from './inverse.ts';
 import { isFiniteOp } from './is-finite.ts';
 import { layerNormOp } from './layer-norm.ts';
 import { rmsNormOp } from './rms-norm.ts';
@@ -400,6 +401,36 @@ const isFiniteCases = [
   }),
 );
 
+/** I and an antisymmetric matrix: no exchange of rows is needed. */
+function nearRotations(count: number, n: number): OpCaseInput {
+  const { data } = f32([count, n, n]);
+  const size = 1 / (2 * Math.sqrt(n));
+  const of = (matrix: number, i: number, j: number): number =>
+    (i === j ? 1 : 0) +
+    size * ((data[(matrix * n + i) * n + j] as number) - (data[(matrix * n + j) * n + i] as number));
+  return {
+    shape: [count, n, n],
+    dtype: 'f32',
+    data: Float32Array.from(data, (_, at) => of(Math.floor(at / (n * n)), Math.floor(at / n) % n, at % n)),
+  };
+}
+
+const inverseCases = [
+  [1, 1],
+  [3, 2],
+  [65, 4],
+  [2, 7],
+  [1, 17],
+].map(
+  ([count, n]): OpCase => ({
+    name: `inverse of ${count} ${n}x${n}`,
+    op: inverseOp,
+    inputs: () => [nearRotations(count!, n!)],
+    attrs: {},
+    wrt: [0],
+  }),
+);
+
 const cacheWriteCases = [
   [1, 1, 1, 1, 1, 0],
   [2, 3, 7, 2, 8, 4],
@@ -450,6 +481,7 @@ export const opCases: readonly OpCase[] = [
   ...attentionCases,
   ...crossEntropyCases,
   ...adamwCases,
+  ...inverseCases,
   ...isFiniteCases,
   ...cacheWriteCases,
   ...dropoutCases,

@@ -13,6 +13,7 @@ export {
 export { DropoutError, dropout, dropoutOp } from './dropout.ts';
 export { embedding } from './embedding.ts';
 export { clipScale, globalNorm } from './gradient-norm.ts';
+export { inverse, inverseOp } from './inverse.ts';
 export { finite, isFiniteOp } from './is-finite.ts';
 export { type LayerNormOptions, layerNorm, layerNormGradientOp, layerNormOp } from './layer-norm.ts';
 export { type RmsNormOptions, rmsNorm, rmsNormGradientOp, rmsNormOp } from './rms-norm.ts';

@@ -40,6 +40,7 @@ export { PeftModel } from './peft-model.ts';
 export * from './prompt-learning/index.ts';
 export { fullMatch, suffixMatch } from './python-regex.ts';
 export { parameterPlaces, place } from './replacements.ts';
+export { cayley, rotateBlocks } from './rotations.ts';
 export { BASE_PREFIX, readParameters, writeParameters } from './state.ts';
 export {
   type FindTargetsOptions,
