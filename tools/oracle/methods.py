@@ -19,10 +19,13 @@ from pathlib import Path
 import peft
 import torch
 
+import boft_blocks
 from bases import load_base
 from batches import padded_batch
 from lora import disk_gradients, load_adapter, save_adapter
 from tensors import prefixed, save_tensors
+
+boft_blocks.install()
 
 PACKAGES = Path(__file__).parents[2] / "packages" / "tuners"
 FOLDER = "methods"

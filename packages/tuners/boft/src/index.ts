@@ -1,0 +1,1 @@
+export { type BoftConfig, boft, boftConfig } from './boft.ts';

@@ -1,0 +1,1 @@
+export { type OftConfig, oft, oftConfig } from './oft.ts';
