@@ -148,7 +148,7 @@ test('an architecture of one’s own goes through everything', async () => {
   const loaded = await loadModel(folder, { architectures: [llama, plain], runtime });
   const model = loaded.model as PlainLM;
 
-  const peft = new PeftModel(model, { runtime, tuners: [lora], outputHead: 'head' });
+  const peft = new PeftModel(model, { runtime, tuners: [lora] });
   const { targets } = await peft.addAdapter('default', loraConfig({ targetModules: 'all-linear' }));
   expect(targets).toHaveLength(6);
   const trained = peft.trainableParameters();

@@ -7,7 +7,7 @@ export interface PeftModelOptions {
   readonly tuners: readonly Tuner[];
   /** `model_type` of the base. Default: the model's `config.modelType`. */
   readonly modelType?: string;
-  /** Path of the output head, which `all-linear` leaves out. Default: `lm_head` where the model has one. */
+  /** Path of the output head, which `all-linear` leaves out. Default: that of the model's `outputEmbeddings`. */
   readonly outputHead?: string;
   /** Written as `base_model_name_or_path` where a config names none. */
   readonly baseModel?: string;

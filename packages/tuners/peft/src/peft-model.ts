@@ -367,5 +367,9 @@ const modelTypeOf = (model: Module): string | undefined => {
   return typeof type === 'string' ? type : undefined;
 };
 
-const outputHeadOf = (model: Module): string | undefined =>
-  [...model.namedModules()].some(([path]) => path === 'lm_head') ? 'lm_head' : undefined;
+function outputHeadOf(model: Module): string | undefined {
+  const { outputEmbeddings } = model as { outputEmbeddings?: unknown };
+  return [...model.namedModules()].find(
+    ([path, module]) => module === outputEmbeddings || path === 'lm_head',
+  )?.[0];
+}
