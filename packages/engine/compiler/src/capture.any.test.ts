@@ -1,7 +1,7 @@
-import { add, mul, sum, Variable } from '@graftjs/tensor';
+import { add, mul, sum, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { CapturedStep, type StepInput, type StepVariables } from './capture.ts';
+import { CapturedStep, type StepInput, UnusedInputError } from './capture.ts';
 import { Runtime } from './runtime.ts';
 
 let gpu: Gpu;
@@ -22,7 +22,7 @@ const input = (...data: number[]): StepInput => ({
 function makeStep() {
   const total = new Variable([], undefined, { name: 'total' });
   let built = 0;
-  const step = new CapturedStep(runtime, ({ x, y }: StepVariables<'x' | 'y'>) => {
+  const step = new CapturedStep(runtime, ({ x, y }: { x: Tensor; y: Tensor }) => {
     built++;
     return { outputs: [sum(mul(x, y))], updates: [[total, add(total, sum(x))]] };
   });
@@ -53,7 +53,7 @@ test('a call is one submission, and a repeated one makes no buffer', async () =>
 test('calls that nobody waits for keep their order, also where the first has to be compiled', async () => {
   const { step, total } = makeStep();
   await step.prepare({ x: input(0), y: input(0) });
-  const last = new CapturedStep(runtime, ({ x }: StepVariables<'x'>) => ({ updates: [[total, sum(x)]] }));
+  const last = new CapturedStep(runtime, ({ x }: { x: Tensor }) => ({ updates: [[total, sum(x)]] }));
   const results = [
     step.run({ x: input(1, 1, 1, 1, 1), y: input(1, 2, 3, 4, 5) }),
     step.run({ x: input(10), y: input(7) }),
@@ -69,6 +69,13 @@ test('what fails fails alone, and names why', async () => {
   const { step } = makeStep();
   await expect(step.run({ x: input(1, 2), y: input(1, 2, 3) })).rejects.toThrow(/mul.*\[2\].*\[3\]/);
   expect(await step.run({ x: input(1, 2), y: input(1, 2) })).toEqual([Float32Array.of(5)]);
+});
+
+test('an input that changes nothing is refused', async () => {
+  const step = new CapturedStep(runtime, ({ x }: { x: Tensor; y: Tensor }) => ({ outputs: [sum(x)] }));
+  const error = await step.run({ x: input(1), y: input(2) }).catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(UnusedInputError);
+  expect(error).toMatchObject({ input: 'y' });
 });
 
 test('its cost is known before it runs', async () => {

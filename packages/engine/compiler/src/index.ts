@@ -1,4 +1,10 @@
-export { CapturedStep, type StepInput, type StepVariables } from './capture.ts';
+export {
+  CapturedStep,
+  type StepInput,
+  type StepInputs,
+  type StepTensors,
+  UnusedInputError,
+} from './capture.ts';
 export type { Explanation } from './explain.ts';
 export { lower, UnsupportedOperationError } from './ir.ts';
 export { makePlan, type Plan } from './plan.ts';

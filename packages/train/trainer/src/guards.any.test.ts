@@ -153,7 +153,9 @@ test('a lost device ends the run with the way to go on, which leads to the same 
   });
   const error = await caught(new Trainer(run.options).train());
   expect(error).toBeInstanceOf(RunLostError);
-  expect(error).toMatchObject({ step: 5, savedStep: 4 });
+  expect(error).toMatchObject({ savedStep: 4 });
+  // The numbers of a step come while the next one runs, which may be done by then.
+  expect([5, 6]).toContain((error as RunLostError).step);
   expect((error as RunLostError).cause).toBeInstanceOf(DeviceLostError);
   expect((error as RunLostError).message).toContain('resume from the checkpoint of step 4');
 

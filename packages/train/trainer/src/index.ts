@@ -1,9 +1,9 @@
 export { DivergedError, ResumeError, RunLostError } from './errors.ts';
 export type { CheckpointEvent, CompileEvent, EvaluationEvent, StepEvent, TrainEvent } from './events.ts';
 export {
-  type BatchGraph,
   type BatchShape,
   type BatchTensors,
+  batchVariables,
   type Evaluation,
   Evaluator,
   evaluationGraph,

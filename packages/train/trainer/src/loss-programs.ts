@@ -1,7 +1,13 @@
-import type { Program, ProgramRequest, Runtime } from '@graftjs/compiler';
+import {
+  CapturedStep,
+  type ProgramRequest,
+  type Runtime,
+  type StepInputs,
+  UnusedInputError,
+} from '@graftjs/compiler';
 import type { Batch } from '@graftjs/data';
 import { Context } from '@graftjs/nn';
-import { type Tensor, Variable } from '@graftjs/tensor';
+import { type Tensor, type TensorSpec, Variable } from '@graftjs/tensor';
 
 /** A batch as tensors. */
 export interface BatchTensors {
@@ -22,83 +28,62 @@ export type LossSum = (batch: BatchTensors, context: Context) => Tensor;
 /** What of a batch its program depends on. */
 export type BatchShape = Pick<Batch, 'batchSize' | 'length' | 'segments'>;
 
-/** The variables through which batches of one shape enter a program. */
-export class BatchInputs implements BatchTensors {
-  readonly inputIds: Variable;
-  readonly labels: Variable;
-  readonly segments?: Variable;
+const specsOf = ({ batchSize, length, segments }: BatchShape): StepInputs<BatchTensors, TensorSpec> => {
+  const ids: TensorSpec = { shape: [batchSize, length], dtype: 'i32' };
+  return {
+    inputIds: ids,
+    labels: ids,
+    ...(segments ? { segments: { shape: [batchSize, length, 2], dtype: 'i32' } } : {}),
+  };
+};
 
-  constructor({ batchSize, length, segments }: BatchShape) {
-    const input = (name: string, ...more: number[]): Variable =>
-      new Variable([batchSize, length, ...more], undefined, { dtype: 'i32', name });
-    this.inputIds = input('inputIds');
-    this.labels = input('labels');
-    if (segments) this.segments = input('segments', 2);
-  }
-  set(batch: Batch): void {
-    this.inputIds.set(Int32Array.from(batch.inputIds));
-    this.labels.set(Int32Array.from(batch.labels));
-    this.segments?.set(Int32Array.from(batch.segments!));
-  }
+/** Variables of a batch's shape: for graphs that are planned and not run. */
+export function batchVariables(shape: BatchShape): BatchTensors {
+  const variables = Object.entries(specsOf(shape)).map(([name, { shape: extents, dtype }]) => [
+    name,
+    new Variable(extents, undefined, { dtype, name }),
+  ]);
+  return Object.fromEntries(variables) as BatchTensors;
 }
 
-/** A program yet to be compiled, and how batches enter it. */
-export interface BatchGraph {
-  readonly inputs: BatchInputs;
-  readonly request: ProgramRequest;
-}
+const inputsOf = (batch: Batch): StepInputs<BatchTensors> => {
+  const specs = specsOf(batch);
+  return {
+    inputIds: { ...specs.inputIds, data: Int32Array.from(batch.inputIds) },
+    labels: { ...specs.labels, data: Int32Array.from(batch.labels) },
+    ...(specs.segments ? { segments: { ...specs.segments, data: Int32Array.from(batch.segments!) } } : {}),
+  };
+};
 
-/** The loss of batches of a shape, without dropout and without gradients. */
-export function evaluationGraph(lossSum: LossSum, shape: BatchShape): BatchGraph {
-  const inputs = new BatchInputs(shape);
-  return { inputs, request: { outputs: [lossSum(inputs, new Context())] } };
-}
+/** The loss of a batch, without dropout and without gradients. */
+export const evaluationGraph = (lossSum: LossSum, batch: BatchTensors): ProgramRequest => ({
+  outputs: [lossSum(batch, new Context())],
+});
 
-interface BatchProgram {
-  readonly inputs: BatchInputs;
-  readonly program: Program;
-}
+/** A graph over batches as a captured step: one program for each shape. */
+export class BatchStep {
+  readonly #step: CapturedStep<BatchTensors>;
 
-/** The programs of a graph over batches, one for each shape. */
-export class BatchPrograms {
-  readonly #runtime: Runtime;
-  readonly #build: (shape: BatchShape) => BatchGraph;
-  readonly #programs = new Map<string, Promise<BatchProgram>>();
-
-  constructor(runtime: Runtime, build: (shape: BatchShape) => BatchGraph) {
-    this.#runtime = runtime;
-    this.#build = build;
+  constructor(runtime: Runtime, build: (batch: BatchTensors) => ProgramRequest) {
+    this.#step = new CapturedStep(runtime, build);
   }
 
   /** @throws TypeError where the batch is packed and the loss does not look at its segments */
-  of(batch: BatchShape): Promise<BatchProgram> {
-    const key = `${batch.batchSize}x${batch.length}${batch.segments ? ' packed' : ''}`;
-    let known = this.#programs.get(key);
-    if (!known) {
-      known = this.#compile(batch);
-      this.#programs.set(key, known);
-    }
-    return known;
+  async prepare(batch: BatchShape): Promise<void> {
+    await this.#step.prepare(specsOf(batch)).catch(rethrow);
   }
 
-  async #compile(batch: BatchShape): Promise<BatchProgram> {
-    const { inputs, request } = this.#build(batch);
-    const program = await this.#runtime.compile(request);
-    if (inputs.segments && !program.variables.includes(inputs.segments))
-      throw new TypeError(
-        'the batches are packed, but lossSum does not use their segments, so that texts would see each other: hand them on to the model, or train without packing',
-      );
-    return { inputs, program };
+  /** Submits the batch; its numbers are awaited on their own, or never. Errors as those of {@link prepare}. */
+  async submit(batch: Batch): Promise<{ readonly results: Promise<ArrayLike<number>[]> }> {
+    return this.#step.submit(inputsOf(batch)).catch(rethrow);
   }
 }
 
-/**
- * A result that is awaited later or, where an earlier one ends the run, never: its failure then must not end the
- * process.
- */
-export function heldBack<T>(result: Promise<T>): Promise<T> {
-  result.catch(() => {});
-  return result;
+function rethrow(error: unknown): never {
+  if (!(error instanceof UnusedInputError) || error.input !== 'segments') throw error;
+  throw new TypeError(
+    'the batches are packed, but lossSum does not use their segments, so that texts would see each other: hand them on to the model, or train without packing',
+  );
 }
 
 /** What batches came to. */
@@ -110,28 +95,33 @@ export interface Evaluation {
   readonly tokens: number;
 }
 
+/** How many batches may be on the device at a time. */
+const ahead = 4;
+
 /** Runs {@link evaluationGraph}: one program for each batch shape. */
 export class Evaluator {
-  readonly #programs: BatchPrograms;
+  readonly #step: BatchStep;
 
   constructor(runtime: Runtime, lossSum: LossSum) {
-    this.#programs = new BatchPrograms(runtime, (shape) => evaluationGraph(lossSum, shape));
+    this.#step = new BatchStep(runtime, (batch) => evaluationGraph(lossSum, batch));
   }
 
   async evaluate(batches: Iterable<Batch>): Promise<Evaluation> {
     let total = 0;
     let supervisedTokens = 0;
     let tokens = 0;
-    const pending: Promise<number>[] = [];
+    const pending: Promise<ArrayLike<number>[]>[] = [];
+    const add = async (): Promise<void> => {
+      const [sum] = await pending.shift()!;
+      total += sum![0]!;
+    };
     for (const batch of batches) {
-      const { inputs, program } = await this.#programs.of(batch);
-      inputs.set(batch);
-      pending.push(heldBack(program.run().then(([sum]) => sum![0]!)));
+      pending.push((await this.#step.submit(batch)).results);
       supervisedTokens += batch.supervisedTokens;
       tokens += batch.tokens;
-      if (pending.length > 4) total += await pending.shift()!;
+      if (pending.length > ahead) await add();
     }
-    for (const sum of pending) total += await sum;
+    while (pending.length > 0) await add();
     return { loss: total / supervisedTokens, supervisedTokens, tokens };
   }
 }

@@ -2,7 +2,7 @@ import type { ProgramRequest } from '@graftjs/compiler';
 import { Context, type Parameter } from '@graftjs/nn';
 import type { Optimizer, UpdateOptions } from '@graftjs/optim';
 import { add, gradients, mul, type Tensor, Variable, zeros } from '@graftjs/tensor';
-import { type BatchGraph, BatchInputs, type BatchShape, type LossSum } from './loss-programs.ts';
+import type { BatchTensors, LossSum } from './loss-programs.ts';
 
 export interface StepGraphsOptions {
   readonly lossSum: LossSum;
@@ -33,18 +33,18 @@ export class StepGraphs {
   }
 
   /** A whole step over one micro-batch: gives loss and gradient norm. */
-  whole(shape: BatchShape): BatchGraph {
-    const { inputs, loss, grads } = this.#build(shape);
+  whole(batch: BatchTensors): ProgramRequest {
+    const { loss, grads } = this.#build(batch);
     const { updates, gradNorm } = this.#options.optimizer.update(grads, this.#guarded(loss));
-    return { inputs, request: { outputs: [loss, gradNorm], updates } };
+    return { outputs: [loss, gradNorm], updates };
   }
 
   /** One of several micro-batches of a step. */
-  micro(shape: BatchShape): BatchGraph {
-    const { inputs, loss, grads } = this.#build(shape);
+  micro(batch: BatchTensors): ProgramRequest {
+    const { loss, grads } = this.#build(batch);
     const updates = this.#options.optimizer.accumulate(grads);
     const soFar = this.#lossSoFar;
-    return { inputs, request: { updates: [...updates, [soFar, add(soFar, loss)]] } };
+    return { updates: [...updates, [soFar, add(soFar, loss)]] };
   }
 
   /** The update after several micro-batches: gives loss and gradient norm. */
@@ -54,11 +54,10 @@ export class StepGraphs {
     return { outputs: [soFar, gradNorm], updates: [...updates, [soFar, zeros([])]] };
   }
 
-  #build(shape: BatchShape): { inputs: BatchInputs; loss: Tensor; grads: readonly Tensor[] } {
+  #build(batch: BatchTensors): { loss: Tensor; grads: readonly Tensor[] } {
     const { lossSum, parameters } = this.#options;
-    const inputs = new BatchInputs(shape);
-    const loss = mul(lossSum(inputs, new Context({ training: true, seed: this.seed })), this.scale);
-    return { inputs, loss, grads: gradients(loss, parameters) };
+    const loss = mul(lossSum(batch, new Context({ training: true, seed: this.seed })), this.scale);
+    return { loss, grads: gradients(loss, parameters) };
   }
 
   #guarded(loss: Tensor): UpdateOptions {

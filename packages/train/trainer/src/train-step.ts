@@ -1,7 +1,6 @@
-import type { Program, Runtime } from '@graftjs/compiler';
+import { CapturedStep, type Runtime } from '@graftjs/compiler';
 import type { Batch } from '@graftjs/data';
-import type { HostArray } from '@graftjs/tensor';
-import { BatchPrograms, heldBack } from './loss-programs.ts';
+import { BatchStep } from './loss-programs.ts';
 import { StepGraphs, type StepGraphsOptions } from './step-graphs.ts';
 
 export interface StepResult {
@@ -11,26 +10,25 @@ export interface StepResult {
 
 /** Compiles and runs the graphs of optimizer steps. */
 export class TrainStep {
-  readonly #runtime: Runtime;
   readonly #optimizer: StepGraphsOptions['optimizer'];
   readonly #graphs: StepGraphs;
-  readonly #whole: BatchPrograms;
-  readonly #micro: BatchPrograms;
-  #apply: Promise<Program> | undefined;
+  readonly #whole: BatchStep;
+  readonly #micro: BatchStep;
+  readonly #apply: CapturedStep<object>;
 
   constructor(runtime: Runtime, options: StepGraphsOptions) {
     const graphs = new StepGraphs(options);
-    this.#runtime = runtime;
     this.#optimizer = options.optimizer;
     this.#graphs = graphs;
-    this.#whole = new BatchPrograms(runtime, (shape) => graphs.whole(shape));
-    this.#micro = new BatchPrograms(runtime, (shape) => graphs.micro(shape));
+    this.#whole = new BatchStep(runtime, (batch) => graphs.whole(batch));
+    this.#micro = new BatchStep(runtime, (batch) => graphs.micro(batch));
+    this.#apply = new CapturedStep(runtime, () => graphs.apply());
   }
 
   /** Compiles what the window needs; the first call of a shape takes long. */
   async prepare(window: readonly Batch[]): Promise<void> {
-    for (const batch of window) await this.#programsFor(window).of(batch);
-    if (window.length > 1) await this.#applyProgram();
+    for (const batch of window) await this.#stepFor(window).prepare(batch);
+    if (window.length > 1) await this.#apply.prepare({});
   }
 
   /** Submits step `step` (0 for the first) and gives its numbers when the device has them. */
@@ -44,26 +42,20 @@ export class TrainStep {
     this.#optimizer.beginStep(learningRate);
     const tokens = window.reduce((n, b) => n + b.supervisedTokens, 0);
     this.#graphs.scale.set(Float32Array.of(1 / tokens));
-    let numbers: Promise<HostArray[]> | undefined;
+    let submitted: { readonly results: Promise<ArrayLike<number>[]> } | undefined;
     for (const [i, batch] of window.entries()) {
-      const { inputs, program } = await this.#programsFor(window).of(batch);
       this.#graphs.seed.set(Uint32Array.of(seed, step * 1024 + i));
-      inputs.set(batch);
-      numbers = heldBack(program.run());
+      submitted = await this.#stepFor(window).submit(batch);
     }
-    if (window.length > 1) numbers = heldBack((await this.#applyProgram()).run());
+    if (window.length > 1) submitted = await this.#apply.submit({});
+    const { results } = submitted!;
     return async () => {
-      const [loss, gradNorm] = (await numbers)!;
+      const [loss, gradNorm] = await results;
       return { loss: loss![0]!, gradNorm: gradNorm![0]! };
     };
   }
 
-  #programsFor(window: readonly Batch[]): BatchPrograms {
+  #stepFor(window: readonly Batch[]): BatchStep {
     return window.length === 1 ? this.#whole : this.#micro;
-  }
-
-  #applyProgram(): Promise<Program> {
-    this.#apply ??= this.#runtime.compile(this.#graphs.apply());
-    return this.#apply;
   }
 }

@@ -2,7 +2,7 @@ import { type Checkpoint, type FileContent, writeCheckpoint } from '@graftjs/che
 import { type Batch, DataLoader } from '@graftjs/data';
 import { DeviceLostError } from '@graftjs/webgpu';
 import { DivergedError, ResumeError, RunLostError } from './errors.ts';
-import { Evaluator, heldBack } from './loss-programs.ts';
+import { Evaluator } from './loss-programs.ts';
 import {
   type BestStep,
   encodeVariables,
@@ -235,4 +235,13 @@ export class Trainer {
       parameters: [...this.#options.parameters].map(([name, p]) => `${name} [${p.shape}]`),
     };
   }
+}
+
+/**
+ * A result that is awaited later or, where an earlier one ends the run, never: its failure then must not end the
+ * process.
+ */
+function heldBack<T>(result: Promise<T>): Promise<T> {
+  result.catch(() => {});
+  return result;
 }

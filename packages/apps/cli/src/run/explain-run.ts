@@ -3,7 +3,7 @@ import { type Batch, DataLoader, type Example } from '@graftjs/data';
 import { architectures, type CausalLM } from '@graftjs/models';
 import { Parameter } from '@graftjs/nn';
 import type { Variable } from '@graftjs/tensor';
-import { evaluationGraph, StepGraphs } from '@graftjs/trainer';
+import { batchVariables, evaluationGraph, StepGraphs } from '@graftjs/trainer';
 import type { DeviceTraits } from '@graftjs/webgpu';
 import { bytes } from '../report/progress-line.ts';
 import { addMethod } from './adapter.ts';
@@ -66,16 +66,17 @@ export async function explainRun(data: PreparedData, traits: DeviceTraits): Prom
 
   const shapes = shapesOf(data, examples.train);
   const largest = shapes[0]!.batch;
+  const batch = batchVariables(largest);
   const { accumulate } = config.training;
-  const micro = accumulate > 1 ? graphs.micro(largest) : graphs.whole(largest);
-  const microProgram = await planning.compile(micro.request);
+  const micro = accumulate > 1 ? graphs.micro(batch) : graphs.whole(batch);
+  const microProgram = await planning.compile(micro);
   const applyProgram = accumulate > 1 ? await planning.compile(graphs.apply()) : undefined;
   const evaluation = shapesOf(data, examples.heldOut)[0];
   const programs = [
     microProgram,
     ...(applyProgram ? [applyProgram] : []),
     ...(evaluation
-      ? [await planning.compile(evaluationGraph(options.lossSum, evaluation.batch).request)]
+      ? [await planning.compile(evaluationGraph(options.lossSum, batchVariables(evaluation.batch)))]
       : []),
   ];
 
@@ -92,7 +93,7 @@ export async function explainRun(data: PreparedData, traits: DeviceTraits): Prom
     base: claim(model.parameters()),
     adapter: trained + claim([...used].filter((variable) => variable instanceof Parameter)),
     optimizer: claim(options.optimizer.state().values()),
-    accumulated: accumulate > 1 ? claim(micro.request.updates!.map(([sum]) => sum)) : 0,
+    accumulated: accumulate > 1 ? claim(micro.updates!.map(([sum]) => sum)) : 0,
     inputs: claim(used),
   };
   const temporaries = Math.max(...programs.map((program) => program.explain().arenaBytes));
