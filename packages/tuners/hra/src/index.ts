@@ -1,0 +1,1 @@
+export { type HraConfig, hra, hraConfig } from './hra.ts';

@@ -1,0 +1,1 @@
+export { type RoadConfig, road, roadConfig } from './road.ts';
