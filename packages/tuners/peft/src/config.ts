@@ -55,6 +55,12 @@ export const field = {
     expects: 'a whole number',
     accepts: Number.isSafeInteger,
   }),
+  optionalWholeNumber: (key: string, initial: number | null = null): ConfigField<number | null> => ({
+    key,
+    initial,
+    expects: 'a whole number or null',
+    accepts: orNull(Number.isSafeInteger),
+  }),
   number: (key: string, initial: number): ConfigField<number> => ({
     key,
     initial,

@@ -1,4 +1,5 @@
 export { type AddedChange, addedChange } from './added-change.ts';
+export { angles } from './angles.ts';
 export { attentionTargets } from './attention-targets.ts';
 export {
   type AdapterConfig,

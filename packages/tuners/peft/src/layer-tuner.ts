@@ -49,6 +49,12 @@ export interface AdaptedLayers<Config> {
   readonly sharedIsTrained?: boolean;
   /** Whether what is shared is saved. Default true. */
   readonly sharedIsSaved?: boolean;
+  /** Where files hold another form of the parts than their values: how it is made, and taken back. */
+  readonly savedForm?: {
+    readonly encode: (state: AdapterState) => AdapterState;
+    /** Leaves alone what it does not know. */
+    readonly decode: (state: AdapterState) => AdapterState;
+  };
   /** The config with what the model decided filled in. */
   readonly config?: Config;
   readonly warnings?: readonly string[];
@@ -248,12 +254,14 @@ class LayersAdapter<Config extends AdapterConfig> implements AttachedAdapter<Con
         yield [`base_model.${this.#inMemory(name)}`, parameter];
   }
 
-  toStateDict(runtime: Runtime): Promise<AdapterState> {
-    return readParameters(runtime, this.#onDisk());
+  async toStateDict(runtime: Runtime): Promise<AdapterState> {
+    const state = await readParameters(runtime, this.#onDisk());
+    return this.#adapted.savedForm?.encode(state) ?? state;
   }
 
   fromStateDict(state: AdapterState): StateReport {
-    return writeParameters(`adapter ${this.#details.adapterName}`, new Map(this.#onDisk()), state);
+    const values = this.#adapted.savedForm?.decode(state) ?? state;
+    return writeParameters(`adapter ${this.#details.adapterName}`, new Map(this.#onDisk()), values);
   }
 
   setActive(active: boolean): void {

@@ -51,7 +51,8 @@ const method = defineLayerTuner({
   adapt: (config, layers, { random }) => {
     const { r } = config;
     const shared = projections(config, [...layers.values()]);
-    const make = (path: string, { inFeatures, outFeatures }: Linear): LayerAdapter => {
+    const make = (path: string, layer: Linear): LayerAdapter => {
+      const { inFeatures, outFeatures } = layer;
       const parameter = (name: string, data: Float32Array<ArrayBuffer>): Parameter =>
         new Parameter([data.length], data, { name: `${path}.${name}`, trainable: false });
       const startOfD = config.initWeights
@@ -63,7 +64,7 @@ const method = defineLayerTuner({
       const bMatrix = narrow(shared.vera_B, 0, 0, outFeatures);
       return {
         parameters: { vera_lambda_b: b, vera_lambda_d: d },
-        ...addedChange({
+        ...addedChange(layer, {
           change: (x) => mul(linear(mul(linear(x, a), d), bMatrix), b),
           delta: () => mul(matmul(mul(bMatrix, d), a), reshape(b, [outFeatures, 1])),
           dropout: config.veraDropout,

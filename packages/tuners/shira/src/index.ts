@@ -1,0 +1,1 @@
+export { type ShiraConfig, shira, shiraConfig } from './shira.ts';
