@@ -55,6 +55,8 @@ export interface AdaptedLayers<Config> {
     /** Leaves alone what it does not know. */
     readonly decode: (state: AdapterState) => AdapterState;
   };
+  /** Initial values that are computed from the base's weights; not used where weights are loaded. */
+  readonly initialValues?: readonly (readonly [Parameter, Tensor])[];
   /** The config with what the model decided filled in. */
   readonly config?: Config;
   readonly warnings?: readonly string[];
@@ -156,7 +158,7 @@ function attach<S extends TargetSchema, Type extends string>(
   model: Module,
   config: LayerConfig<S, Type>,
   context: AttachContext,
-): AttachedAdapter<LayerConfig<S, Type>> {
+): AttachedAdapter<LayerConfig<S, Type>> | Promise<AttachedAdapter<LayerConfig<S, Type>>> {
   const found = findTargets(model, config as unknown as TargetConfig, {
     supports: (module) => module instanceof Linear,
     kind: method.kind,
@@ -173,13 +175,20 @@ function attach<S extends TargetSchema, Type extends string>(
     ...(layout ? { fanInFanOut: layout.fanInFanOut } : {}),
   };
   const adapted = method.adapt(chosen, bases, context);
-  return new LayersAdapter(bases, adapted, {
-    config: adapted.config ?? chosen,
-    warnings: [...found.warnings, ...(layout?.warnings ?? []), ...(adapted.warnings ?? [])],
-    adapterName: context.adapterName,
-    key: `${method.peftType} ${context.adapterName}`,
-    isShared: (weight) => [...parameterPlaces(model)].filter((p) => p.parameter === weight).length > 1,
-  });
+  const attached = () =>
+    new LayersAdapter(bases, adapted, {
+      config: adapted.config ?? chosen,
+      warnings: [...found.warnings, ...(layout?.warnings ?? []), ...(adapted.warnings ?? [])],
+      adapterName: context.adapterName,
+      key: `${method.peftType} ${context.adapterName}`,
+      isShared: (weight) => [...parameterPlaces(model)].filter((p) => p.parameter === weight).length > 1,
+    });
+  const updates = context.loading ? [] : (adapted.initialValues ?? []);
+  if (updates.length === 0) return attached();
+  return context.runtime
+    .compile({ updates })
+    .then((program) => program.run())
+    .then(attached);
 }
 
 /** `fan_in_fan_out` as PEFT sets it: layer by layer, where the flag contradicts the layer; the last one counts. */
