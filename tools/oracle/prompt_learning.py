@@ -114,7 +114,32 @@ def make_package(root, path):
         make_case(root, folder, options, options.get("seed", 800 + number))
 
 
+TINY = PACKAGES.parent / "assets" / "tiny-llama" / "files"
+TEXTS = (("Say what the text is about:", 20), ("In the beginning God created the heaven and the earth.", 4))
+
+
+def make_initial_texts(root):
+    """Which tokens of a text peft starts virtual tokens from, as ids."""
+    found = []
+    for text, count in TEXTS:
+        base = load_base(TINY)
+        config = peft.PromptTuningConfig(
+            task_type="CAUSAL_LM",
+            num_virtual_tokens=count,
+            prompt_tuning_init="TEXT",
+            prompt_tuning_init_text=text,
+            tokenizer_name_or_path=str(TINY),
+        )
+        table = base.get_input_embeddings().weight.detach().clone()
+        rows = peft.get_peft_model(base, config).prompt_encoder["default"].embedding.weight
+        ids = [int((table == row).all(dim=1).nonzero()[0]) for row in rows.detach()]
+        found.append({"text": text, "count": count, "ids": ids})
+    (root / FOLDER / "initial_texts.json").write_text(json.dumps(found, indent=2) + "\n")
+
+
 def make_prompt_learning(root):
+    (root / FOLDER).mkdir(exist_ok=True)
+    make_initial_texts(root)
     for path in sorted(PACKAGES.glob("*/oracle-prompts.json")):
         make_package(root, path)
 
@@ -125,5 +150,6 @@ if __name__ == "__main__":
     fix_environment()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    make_initial_texts(FIXTURES)
     for wanted in sys.argv[1:]:
         make_package(FIXTURES, PACKAGES / wanted / "oracle-prompts.json")

@@ -2,5 +2,6 @@ export { modelTypes, smallModel } from './models.ts';
 export { defaultLayers } from './target-layers.ts';
 export { type PeftCases, testAgainstPeft } from './test-against-peft.ts';
 export { testPromptAgainstPeft } from './test-prompt-against-peft.ts';
+export { type PromptOnText, testPromptOnText } from './test-prompt-on-text.ts';
 export { testTuner } from './test-tuner.ts';
 export { type Cell, cells, type TunerCase } from './tuner-case.ts';
