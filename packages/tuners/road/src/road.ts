@@ -12,12 +12,11 @@ import {
   attentionTargets,
   ConfigError,
   type ConfigField,
-  commonFields,
+  chosenFields,
   defineLayerTuner,
   field,
   type LayerAdapter,
   type LayerConfig,
-  targetFields,
 } from '@graftjs/peft';
 import {
   add,
@@ -34,13 +33,9 @@ import {
   transpose,
 } from '@graftjs/tensor';
 
-const { targetModules, modulesToSave } = targetFields;
-
 /** Every key of PEFT's `RoadConfig` with its default. */
 export const roadSchema = {
-  ...commonFields,
-  targetModules,
-  modulesToSave,
+  ...chosenFields,
   variant: field.oneOf('variant', 'road_1', ['road_1', 'road_2', 'road_4']),
   /** Even; it divides the number of outputs. */
   groupSize: {

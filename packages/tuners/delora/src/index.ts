@@ -1,0 +1,1 @@
+export { type DeloraConfig, delora, deloraConfig } from './delora.ts';

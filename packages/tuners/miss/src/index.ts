@@ -1,0 +1,1 @@
+export { type MissConfig, miss, missConfig } from './miss.ts';
