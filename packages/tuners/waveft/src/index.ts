@@ -1,0 +1,1 @@
+export { type WaveftConfig, waveft, waveftConfig } from './waveft.ts';
