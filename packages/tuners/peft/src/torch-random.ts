@@ -41,10 +41,18 @@ export class TorchRandom {
     return (y ^ (y >>> 18)) >>> 0;
   }
 
-  /** `torch.empty(length).uniform_(from, to)`: 24 bits each. */
-  uniform(length: number, from = 0, to = 1): Float32Array<ArrayBuffer> {
-    const [low, width] = [round(from), round(round(to) - round(from))];
-    return Float32Array.from({ length }, () => ((this.bits() & 0xffffff) / 2 ** 24) * width + low);
+  /**
+   * `torch.empty(length).uniform_(from, to)`: 24 bits each. What rounds up to `to` is `from`, as in torch.
+   * @param rounded to the numbers of the tensor's dtype; default f32
+   */
+  uniform(length: number, from = 0, to = 1, rounded = round): Float32Array<ArrayBuffer> {
+    const low = round(from);
+    const width = round(round(to) - low);
+    const [first, end] = [rounded(low), rounded(round(to))];
+    return Float32Array.from({ length }, () => {
+      const value = rounded(round(((this.bits() & 0xffffff) / 2 ** 24) * width + low));
+      return value === end ? first : value;
+    });
   }
 
   /** `torch.rand(length)`. */

@@ -1,0 +1,1 @@
+export { type FourierftConfig, fourierft, fourierftConfig } from './fourierft.ts';

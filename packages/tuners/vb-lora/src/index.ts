@@ -1,0 +1,1 @@
+export { type VbLoraConfig, vbLora, vbLoraConfig } from './vb-lora.ts';
