@@ -40,8 +40,9 @@ adapter. "Peak" is what the device has allocated, "weights" what base and adapte
   ],
   replay: [
     'Replay',
-    `JavaScript's time for a LoRA step that is compiled, Dawn's own included: on Dawn's null backend, which takes and checks
-commands and executes none. Its plans have a few dispatches more, since it offers no subgroups.`,
+    `Processor time for a LoRA step that is compiled, Dawn's own and that of the garbage collector included: on Dawn's null
+backend, which takes and checks commands and executes none. Its plans have a few dispatches more, since it offers no
+subgroups.`,
   ],
   bundle: [
     'In a page',
