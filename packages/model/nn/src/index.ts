@@ -1,7 +1,7 @@
 export { Context, type ContextOptions } from './context.ts';
 export { Embedding, type EmbeddingDetails } from './embedding.ts';
 export { HostRandom, normalArray, uniformArray } from './host-random.ts';
-export { LayerNorm } from './layer-norm.ts';
+export { LayerNorm, type NormDetails, type NormWeights } from './layer-norm.ts';
 export { Linear, type LinearDetails, type LinearInputDetails, type LinearOptions } from './linear.ts';
 export { Module, StateDictError } from './module.ts';
 export { nearest } from './nearest.ts';

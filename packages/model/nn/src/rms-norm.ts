@@ -1,12 +1,15 @@
 import { rmsNorm } from '@graftjs/ops';
 import type { Tensor } from '@graftjs/tensor';
+import type { NormDetails, NormWeights } from './layer-norm.ts';
 import { Module } from './module.ts';
 import { Parameter } from './parameter.ts';
+import { Site } from './site.ts';
 
 /** `x / sqrt(mean(x²) + eps) * weight` over the last axis (Zhang and Sennrich, 2019). */
 export class RmsNorm extends Module {
   readonly eps: number;
   readonly weight: Parameter;
+  readonly output: Site<NormDetails> = new Site();
 
   constructor(dim: number, eps: number) {
     super();
@@ -15,6 +18,11 @@ export class RmsNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return rmsNorm(x, this.weight, { eps: this.eps });
+    return this.output.apply(this.normalize(x, this), { input: x });
+  }
+
+  /** The norm of `x` with another weight in the place of its own. */
+  normalize(x: Tensor, { weight }: NormWeights): Tensor {
+    return rmsNorm(x, weight, { eps: this.eps });
   }
 }

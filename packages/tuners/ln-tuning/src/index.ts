@@ -1,0 +1,1 @@
+export { type LnTuningConfig, lnTuning, lnTuningConfig } from './ln-tuning.ts';

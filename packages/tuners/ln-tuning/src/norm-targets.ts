@@ -1,0 +1,31 @@
+/** Norms by model type: where layer-norm tuning goes when a config names no targets, as in PEFT 0.21.2. */
+export const normTargets: Readonly<Record<string, readonly string[]>> = {
+  bart: ['self_attn_layer_norm', 'encoder_attn_layer_norm', 'final_layer_norm'],
+  'blip-2': ['layernorm', 'LayerNorm', 'final_layer_norm', 'self_attn_layer_norm'],
+  bloom: ['input_layernorm', 'post_attention_layernorm', 'ln_f'],
+  falcon: ['input_layernorm', 'post_attention_layernorm', 'ln_f'],
+  gemma: ['input_layernorm', 'post_attention_layernorm', 'norm'],
+  gemma2: [
+    'input_layernorm',
+    'post_attention_layernorm',
+    'pre_feedforward_layernorm',
+    'post_feedforward_layernorm',
+    'norm',
+  ],
+  gemma3_text: [
+    'input_layernorm',
+    'post_attention_layernorm',
+    'pre_feedforward_layernorm',
+    'post_feedforward_layernorm',
+    'norm',
+  ],
+  gpt2: ['ln_1', 'ln_2', 'ln_f'],
+  gptj: ['ln_1', 'ln_f'],
+  llama: ['input_layernorm', 'post_attention_layernorm', 'norm'],
+  mistral: ['input_layernorm', 'post_attention_layernorm', 'norm'],
+  mt5: ['layer_norm', 'final_layer_norm'],
+  phi: ['input_layernorm', 'final_layernorm'],
+  qwen2: ['post_attention_layernorm'],
+  qwen3: ['post_attention_layernorm'],
+  t5: ['layer_norm', 'final_layer_norm'],
+};
