@@ -1,0 +1,1 @@
+export { type RandloraConfig, randlora, randloraConfig } from './randlora.ts';
