@@ -1,0 +1,1 @@
+export { type BitfitConfig, bitfit, bitfitConfig } from './bitfit.ts';

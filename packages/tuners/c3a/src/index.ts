@@ -1,0 +1,1 @@
+export { type C3aConfig, c3a, c3aConfig } from './c3a.ts';
