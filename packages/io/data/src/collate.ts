@@ -16,7 +16,7 @@ export interface Batch {
   readonly segments?: Int32Array;
   readonly batchSize: number;
   readonly length: number;
-  /** Terms of the loss: labels that are learnt, without the first of each example. */
+  /** Terms of the loss: labels that are learnt, without the first of each example unless `learnsFirst` says so. */
   readonly supervisedTokens: number;
   /** Tokens, without padding. */
   readonly tokens: number;
@@ -29,6 +29,8 @@ export interface CollateOptions {
   readonly padToMultipleOf?: number;
   /** Most tokens of a row; also caps what rounding gives. Default: no limit. */
   readonly maxLength?: number;
+  /** Whether the first label of an example is learnt, too: where virtual tokens stand in front of it. Default false. */
+  readonly learnsFirst?: boolean;
   /** Lengths to choose from, the smallest that fits; past the largest, `padToMultipleOf` decides. */
   readonly buckets?: readonly number[];
 }
@@ -46,7 +48,7 @@ export const collate = (rows: readonly Row[], options: CollateOptions = {}): Bat
   if (rows.length === 0) throw new RangeError('a batch needs at least one example');
   const examples = rows.map((row) => (isPacked(row) ? row : [row]));
   const longest = examples.reduce((most, row) => Math.max(most, tokensOf(row)), 1);
-  const { padId = 0, maxLength = Number.POSITIVE_INFINITY } = options;
+  const { padId = 0, maxLength = Number.POSITIVE_INFINITY, learnsFirst = false } = options;
   if (longest > maxLength)
     throw new DataError(
       `an example has ${longest} tokens, more than maxLength ${maxLength}: truncate it before`,
@@ -81,7 +83,7 @@ export const collate = (rows: readonly Row[], options: CollateOptions = {}): Bat
     ...(segments ? { segments } : {}),
     batchSize,
     length,
-    supervisedTokens: all.reduce((sum, { labels }) => sum + supervisedTokens(labels), 0),
+    supervisedTokens: all.reduce((sum, { labels }) => sum + supervisedTokens(labels, learnsFirst), 0),
     tokens: tokensOf(all),
   };
 };

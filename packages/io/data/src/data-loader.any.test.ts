@@ -193,6 +193,12 @@ describe('collate', () => {
     expect(() => lengthOf({ maxLength: 9 })).toThrow(DataError);
     expect(() => collate([])).toThrow(RangeError);
   });
+
+  it('counts first labels where they are learnt', () => {
+    const row = { ids: Int32Array.of(1, 2, 3), labels: Int32Array.of(1, -100, 3) };
+    expect(collate([row, row]).supervisedTokens).toBe(2);
+    expect(collate([row, row], { learnsFirst: true }).supervisedTokens).toBe(4);
+  });
 });
 
 describe('splitHeldOut', () => {

@@ -10,9 +10,12 @@ export interface Example {
   readonly labels: Int32Array;
 }
 
-/** Positions that a causal model learns from: `labels[0]` has nothing before it and never counts. */
-export const supervisedTokens = (labels: ArrayLike<number>): number => {
+/**
+ * Positions that a causal model learns from. `labels[0]` has nothing before it and does not count, unless virtual
+ * tokens stand in front of it (`first`).
+ */
+export const supervisedTokens = (labels: ArrayLike<number>, first = false): number => {
   let count = 0;
-  for (let i = 1; i < labels.length; i++) if (labels[i] !== ignoreLabel) count++;
+  for (let i = first ? 0 : 1; i < labels.length; i++) if (labels[i] !== ignoreLabel) count++;
   return count;
 };

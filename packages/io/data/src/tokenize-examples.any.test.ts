@@ -153,4 +153,10 @@ describe('supervisedTokens', () => {
     expect(supervisedTokens([5])).toBe(0);
     expect(supervisedTokens([])).toBe(0);
   });
+
+  it('counts the first, too, where virtual tokens stand in front of it', () => {
+    expect(supervisedTokens([5, 6, ignoreLabel, 7], true)).toBe(3);
+    expect(supervisedTokens([ignoreLabel, 6], true)).toBe(1);
+    expect(supervisedTokens([], true)).toBe(0);
+  });
 });

@@ -13,7 +13,7 @@ import { LossError, RunFolderError } from '../errors.ts';
 import { requiredFlag } from '../flag-values.ts';
 import { duration } from '../report/duration.ts';
 import { loadAdapter } from '../run/adapter.ts';
-import { batchingOf, loaderOptions } from '../run/batching.ts';
+import { batchingOf, batchingWith, loaderOptions } from '../run/batching.ts';
 import { deviceName, openRuntime } from '../run/device.ts';
 import { readExamples } from '../run/examples.ts';
 import { loadBase, openBase } from '../run/open-base.ts';
@@ -64,7 +64,7 @@ export const evaluate = defineCommand({
         const { warnings } = await loadAdapter(runtime, model, adapter);
         for (const message of warnings) reporter.report({ event: 'note', message });
       }
-      const batching = batchingOf(config, base.tokenizer, base.config);
+      const batching = batchingWith(model, batchingOf(config, base.tokenizer, base.config));
       const batches = new DataLoader(examples, { ...loaderOptions(batching), shuffle: false, epochs: 1 });
       const start = performance.now();
       const result = await new Evaluator(runtime, lossSumOf(model)).evaluate(batches);

@@ -1,3 +1,4 @@
+import { PeftError } from '@graftjs/peft';
 import {
   isAlias,
   isMap,
@@ -11,13 +12,19 @@ import {
 import { ConfigError, type ConfigPlace } from '../errors.ts';
 import { didYouMean } from '../suggest.ts';
 import { type ConfigKey, configKeys, findKey, normalName, sectionNames, shorthand } from './keys.ts';
-import { type Config, configSchema } from './schema.ts';
+import { fieldsOf, methodConfig, methods } from './methods.ts';
+import { type Config, configSchema, loraOptionsOf } from './schema.ts';
 import { listsNames } from './targets.ts';
 
 /** Values by section and key, with the place where each was given. */
 interface Given {
   readonly values: Map<ConfigKey, unknown>;
   readonly places: Map<ConfigKey, ConfigPlace>;
+  /** What is written below `method`, its type apart, by the names there: whose keys they are, the type says. */
+  readonly method: Map<
+    string,
+    { readonly value: unknown; readonly place: ConfigPlace; readonly keyPlace: ConfigPlace }
+  >;
 }
 
 export interface ParseConfigOptions {
@@ -35,15 +42,93 @@ export interface ParseConfigOptions {
 export function parseConfig(text: string, options: ParseConfigOptions = {}): Config {
   const { file } = options;
   const given = readYaml(text, file);
+  const typeKey = findKey('method', 'type')!;
+  const type = options.overrides?.get(typeKey)?.value ?? given.values.get(typeKey) ?? 'lora';
+  const other = Object.hasOwn(methods, String(type)) ? String(type) : undefined;
+  if (!other) takeLoraKeys(given);
   for (const [key, { value, named }] of options.overrides ?? []) {
+    if (other && key.section === 'method' && key !== typeKey) {
+      given.method.set(key.name, { value, place: { file: named }, keyPlace: { file: named } });
+      continue;
+    }
     given.values.set(key, value);
     given.places.set(key, { file: named });
     // Steps and epochs replace each other, so that a flag can override the other one of the file.
     const rival = rivals(key);
     if (rival && !options.overrides?.has(rival)) given.values.delete(rival);
   }
-  return complete(given, file === undefined ? {} : { file });
+  const config = complete(given, file === undefined ? {} : { file });
+  return other ? withMethod(config, other, given) : config;
 }
+
+/** What is written below `method` is of LoRA. */
+function takeLoraKeys(given: Given): void {
+  for (const [name, { value, place, keyPlace }] of given.method) {
+    const key = findKey('method', name);
+    if (!key) throw unknown(name, 'method', keyPlace);
+    if (given.values.has(key)) throw new ConfigError(`${key.path} is given twice`, place);
+    given.values.set(key, value);
+    given.places.set(key, place);
+  }
+}
+
+/** A configuration with a method that takes the keys of its own config. */
+function withMethod(config: Config, type: string, given: Given): Config {
+  const method = methods[type]!;
+  const fields = fieldsOf(method);
+  const options: Record<string, unknown> = {};
+  for (const [written, { value, place, keyPlace }] of given.method) {
+    const wanted = normalName(written);
+    const found = fields.find(([name, { key }]) => [name, key].some((each) => normalName(each) === wanted));
+    if (!found) {
+      const near = didYouMean(
+        written,
+        fields.map(([name]) => name),
+      );
+      throw new ConfigError(`unknown key method.${written} of ${type}${near}`, keyPlace);
+    }
+    const [name, { accepts, expects }] = found;
+    if (name in options) throw new ConfigError(`method.${name} is given twice`, place);
+    const meant = [value, ...meanings(value)].find(accepts);
+    if (meant === undefined)
+      throw new ConfigError(`method.${name} is ${shown(value)}: it must be ${expects}`, place);
+    options[name] = meant;
+  }
+  const place = placeOf(given, 'method.type') ?? {};
+  try {
+    methodConfig(method, options, config.model);
+  } catch (error) {
+    if (error instanceof PeftError)
+      throw new ConfigError(`method: ${error.message}`, place, { cause: error });
+    throw error;
+  }
+  if (method.virtualTokens && config.data.packing)
+    throw new ConfigError(
+      `data.packing does not go with ${type}: its virtual tokens stand in front of each text`,
+      placeOf(given, 'data.packing') ?? place,
+    );
+  const rate = given.values.has(findKey('training', 'learningRate')!)
+    ? {}
+    : { learningRate: method.learningRate };
+  return {
+    ...config,
+    method: { type, ...method.defaults, ...options },
+    training: { ...config.training, ...rate },
+  };
+}
+
+/** What a text may mean: flags are all texts, and names of choices are written in any case. */
+const meanings = (value: unknown): unknown[] => {
+  if (typeof value !== 'string') return [];
+  const number = Number(value);
+  return [
+    ...(value.trim() !== '' && Number.isFinite(number) ? [number] : []),
+    ...(value === 'true' || value === 'false' ? [value === 'true'] : []),
+    value.toUpperCase(),
+    value.toLowerCase(),
+    [value],
+  ];
+};
 
 const rivals = (key: ConfigKey): ConfigKey | undefined => {
   if (key.path === 'training.steps') return findKey('training', 'epochs');
@@ -66,7 +151,7 @@ function readYaml(text: string, file: string | undefined): Given {
     const what = fault.message.split('\n')[0]!.replace(/\.$/, '');
     throw new ConfigError(`the YAML does not parse (${what}): correct the line`, at(fault.pos[0]));
   }
-  const given: Given = { values: new Map(), places: new Map() };
+  const given: Given = { values: new Map(), places: new Map(), method: new Map() };
   if (document.contents === null) return given;
   const toValue = (node: unknown): unknown => {
     try {
@@ -99,6 +184,11 @@ function readYaml(text: string, file: string | undefined): Given {
     } else if (isMap(content)) {
       for (const inner of pairs(content, at)) {
         const key = findKey(section, inner.name);
+        if (section === 'method' && key?.name !== 'type') {
+          const place = at(rangeOf(inner.value) ?? inner.offset);
+          given.method.set(inner.name, { value: toValue(inner.value), place, keyPlace: at(inner.offset) });
+          continue;
+        }
         if (!key) throw unknown(inner.name, section, at(inner.offset));
         add(key, toValue(inner.value), at(rangeOf(inner.value) ?? inner.offset));
       }
@@ -179,7 +269,7 @@ function complete(given: Given, file: ConfigPlace): Config {
       given.places.get(key) ?? file,
     );
   }
-  const config = result.data;
+  const config = result.data as Config;
   checkTogether(config, (path) => placeOf(given, path) ?? file);
   const { steps, epochs } = config.training;
   if (steps !== undefined && epochs !== undefined)
@@ -196,8 +286,9 @@ const placeOf = (given: Given, path: string): ConfigPlace | undefined =>
   given.places.get(configKeys.find((key) => key.path === path)!);
 
 /** Keys that are right alone and wrong together. */
-function checkTogether({ method, training }: Config, at: (path: string) => ConfigPlace): void {
-  const { optimizer, momentum, nesterov } = training;
+function checkTogether(config: Config, at: (path: string) => ConfigPlace): void {
+  const { optimizer, momentum, nesterov } = config.training;
+  const lora = loraOptionsOf(config);
   const wrong = (path: string, what: string): ConfigError => new ConfigError(`${path} ${what}`, at(path));
   for (const [path, used] of [
     ['training.momentum', momentum > 0],
@@ -205,9 +296,9 @@ function checkTogether({ method, training }: Config, at: (path: string) => Confi
   ] as const)
     if (used && optimizer !== 'sgd') throw wrong(path, 'goes with training.optimizer: sgd only');
   if (nesterov && momentum === 0) throw wrong('training.nesterov', 'needs training.momentum above 0');
-  if (method.dora && method.loraBias)
+  if (lora?.dora && lora.loraBias)
     throw wrong('method.loraBias', 'does not go with method.dora: keep one of them');
-  if (method.layersToTransform && !listsNames(method.targetModules))
+  if (lora?.layersToTransform && !listsNames(lora.targetModules))
     throw wrong('method.layersToTransform', 'goes with names in method.targetModules only');
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { methods } from './methods.ts';
 
 /** What the documentation, the flags and the error messages say of a key. */
 export interface KeyMeta {
@@ -99,9 +100,9 @@ const data = z.strictObject({
 });
 
 const lora = z.strictObject({
-  type: key(z.literal('lora').default('lora'), {
-    about: 'The tuner.',
-    expects: 'lora',
+  type: key(z.enum(['lora', ...Object.keys(methods)]).default('lora'), {
+    about: "The tuner. Others than lora take the keys of their own configs; the keys below are LoRA's.",
+    expects: ['lora', ...Object.keys(methods)].join(', '),
     aliases: ['peftType', 'fineTuneType', 'adapter'],
     flag: 'method',
   }),
@@ -322,7 +323,21 @@ export const configSchema = z.strictObject({
   training: training.prefault({}),
 });
 
-export type Config = z.output<typeof configSchema>;
+type LoraOptions = z.output<typeof lora>;
+
+/** A method that is not LoRA, with the options of its own config that were given, by their names in TypeScript. */
+export interface MethodOptions {
+  readonly type: string;
+  readonly [option: string]: unknown;
+}
+
+export interface Config extends Omit<z.output<typeof configSchema>, 'method'> {
+  readonly method: (LoraOptions & { readonly type: 'lora' }) | MethodOptions;
+}
+
+/** LoRA's options, where it is the method. */
+export const loraOptionsOf = ({ method }: Pick<Config, 'method'>): LoraOptions | undefined =>
+  method.type === 'lora' ? (method as LoraOptions) : undefined;
 
 /** The keys of each section; those of the top level under ''. */
 export const sections: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {

@@ -1,6 +1,6 @@
 import { readAdapter } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
-import { tuners } from '../run/adapter.ts';
+import { tunersWith } from '../run/adapter.ts';
 import { attempt, type Findings, tensorBlock, totalLine } from './findings.ts';
 import { summarize } from './tensors.ts';
 
@@ -10,6 +10,7 @@ export async function inspectAdapter(path: string): Promise<Findings> {
   const adapter = await attempt(problems, () => readAdapter(nodeFolder(path)));
   const config = adapter?.config;
   const summary = summarize(adapter?.tensors ?? { tensors: new Map() });
+  const tuners = tunersWith();
   const tuner = tuners.find(({ peftType }) => peftType === config?.peft_type);
   let unknownConfigKeys: readonly string[] = [];
   if (config && !tuner)

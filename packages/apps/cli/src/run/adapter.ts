@@ -1,20 +1,31 @@
 import type { Folder } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
+import type { Tokenizer } from '@graftjs/data';
 import { type LoraOptions, lora, loraConfig } from '@graftjs/lora';
 import type { CausalLM } from '@graftjs/models';
-import { PeftError, PeftModel, type Tuner } from '@graftjs/peft';
-import type { Config } from '../config/schema.ts';
+import { type AdapterConfig, PeftError, PeftModel, type Tuner } from '@graftjs/peft';
+import { methodConfig, methods } from '../config/methods.ts';
+import { type Config, loraOptionsOf } from '../config/schema.ts';
 import { targetsOf } from '../config/targets.ts';
 import { ConfigError } from '../errors.ts';
 
 export type AdaptedModel = PeftModel<CausalLM>;
 
+type Encode = Tokenizer['encode'];
+
 /** The methods whose adapters can be used. */
-export const tuners: readonly Tuner[] = [lora];
+export const tunersWith = (encode?: Encode): readonly Tuner[] => [
+  lora as unknown as Tuner,
+  ...Object.values(methods).map(({ tuner }) => tuner(encode)),
+];
 
 /** A base to which adapters can be added. */
-const adapted = (runtime: Runtime, model: CausalLM, baseModel?: string): AdaptedModel =>
-  new PeftModel(model, { runtime, tuners, ...(baseModel === undefined ? {} : { baseModel }) });
+const adapted = (runtime: Runtime, model: CausalLM, baseModel?: string, encode?: Encode): AdaptedModel =>
+  new PeftModel(model, {
+    runtime,
+    tuners: tunersWith(encode),
+    ...(baseModel === undefined ? {} : { baseModel }),
+  });
 
 /**
  * A base with the new adapter that a configuration asks for.
@@ -23,12 +34,13 @@ const adapted = (runtime: Runtime, model: CausalLM, baseModel?: string): Adapted
 export async function addMethod(
   runtime: Runtime,
   model: CausalLM,
-  { method, model: baseModel, training }: Config,
+  config: Config,
+  { encode }: Tokenizer,
 ): Promise<{ peft: AdaptedModel; warnings: readonly string[] }> {
-  const peft = adapted(runtime, model, baseModel);
+  const peft = adapted(runtime, model, config.model, encode);
   try {
-    const { warnings } = await peft.addAdapter('default', loraConfig(loraOptions(method)), {
-      seed: training.seed,
+    const { warnings } = await peft.addAdapter('default', adapterConfig(config), {
+      seed: config.training.seed,
     });
     return { peft, warnings };
   } catch (error) {
@@ -37,7 +49,14 @@ export async function addMethod(
   }
 }
 
-function loraOptions(method: Config['method']): LoraOptions {
+function adapterConfig(config: Config): AdapterConfig {
+  const ofLora = loraOptionsOf(config);
+  if (ofLora) return loraConfig(loraOptions(ofLora));
+  const { type, ...options } = config.method;
+  return methodConfig(methods[type]!, options, config.model);
+}
+
+function loraOptions(method: NonNullable<ReturnType<typeof loraOptionsOf>>): LoraOptions {
   const { excludeModules, layersToTransform, modulesToSave } = method;
   return {
     r: method.r,

@@ -1,5 +1,8 @@
 import type { CollateOptions, DataLoaderOptions, Tokenizer } from '@graftjs/data';
-import type { Config } from '../config/schema.ts';
+import type { CausalLM } from '@graftjs/models';
+import { Context } from '@graftjs/nn';
+import { Variable } from '@graftjs/tensor';
+import type { Config, MethodOptions } from '../config/schema.ts';
 import type { ModelLimits } from './examples.ts';
 
 /** Lengths of batches are rounded up to this, so that programs are compiled for few shapes. */
@@ -13,8 +16,9 @@ export interface Batching {
 }
 
 /** Most tokens of an example, and of a row. */
-export const maxLengthOf = ({ data }: Config, { maxPositions }: ModelLimits): number =>
-  Math.min(data.maxLength, maxPositions);
+export const maxLengthOf = ({ data, method }: Config, { maxPositions }: ModelLimits): number =>
+  // What a method puts in front of a text takes positions, too.
+  Math.min(data.maxLength, maxPositions - Number((method as MethodOptions).numVirtualTokens ?? 0));
 
 export const batchingOf = (config: Config, tokenizer: Tokenizer, limits: ModelLimits): Batching => ({
   collate: {
@@ -25,6 +29,13 @@ export const batchingOf = (config: Config, tokenizer: Tokenizer, limits: ModelLi
   batchSize: config.training.batchSize,
   packing: config.data.packing,
 });
+
+/** The same for a model with an adapter: after virtual tokens the first token of a text is learnt, too. */
+export function batchingWith(model: CausalLM, batching: Batching): Batching {
+  const inputIds = new Variable([1, 1], undefined, { dtype: 'i32' });
+  const learnsFirst = model.hiddenStates({ inputIds }, new Context()).shape[1]! > 1;
+  return learnsFirst ? { ...batching, collate: { ...batching.collate, learnsFirst } } : batching;
+}
 
 /** The same, for a `DataLoader`. */
 export const loaderOptions = ({ collate, batchSize, packing }: Batching): DataLoaderOptions => ({

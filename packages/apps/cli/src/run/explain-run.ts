@@ -59,7 +59,7 @@ export async function explainRun(data: PreparedData, traits: DeviceTraits): Prom
   const { config, examples } = data;
   const planning = new PlanningRuntime(traits);
   const model = emptyModel(data);
-  const { peft, warnings } = await addMethod(planning, model, config);
+  const { peft, warnings } = await addMethod(planning, model, config, data.base.tokenizer);
   const trainable = peft.trainableParameters();
   const options = stepOptions(config, model, trainable);
   const graphs = new StepGraphs({ ...options, parameters: [...trainable.values()] });

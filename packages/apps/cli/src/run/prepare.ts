@@ -4,7 +4,7 @@ import type { CausalLM } from '@graftjs/models';
 import type { Config } from '../config/schema.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { type AdaptedModel, addMethod } from './adapter.ts';
-import { type Batching, batchingOf, loaderOptions } from './batching.ts';
+import { type Batching, batchingOf, batchingWith, loaderOptions } from './batching.ts';
 import { openRuntime } from './device.ts';
 import { type RunExamples, readExamples } from './examples.ts';
 import { type Base, loadBase, openBase } from './open-base.ts';
@@ -60,9 +60,10 @@ export async function prepare(config: Config, reporter: Reporter): Promise<Prepa
     onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
   });
   const { model } = await loadBase(files, runtime);
-  const { peft, warnings } = await addMethod(runtime, model, config);
+  const { peft, warnings } = await addMethod(runtime, model, config, data.base.tokenizer);
   for (const message of warnings) reporter.report({ event: 'note', message });
-  return { ...data, runtime, model, peft, baseDigest: await files.digest() };
+  const batching = batchingWith(model, data.batching);
+  return { ...data, batching, runtime, model, peft, baseDigest: await files.digest() };
 }
 
 function stepsOf({ training }: Config, batchesPerEpoch: number): number {
