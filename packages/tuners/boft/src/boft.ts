@@ -11,7 +11,6 @@ import { type Context, dropoutDraw, type Linear, normalArray, Parameter } from '
 import {
   attentionTargets,
   ConfigError,
-  type ConfigField,
   cayley,
   defineLayerTuner,
   field,
@@ -41,21 +40,14 @@ import {
   where,
 } from '@graftjs/tensor';
 
-const countOrZero = (key: string, initial: number): ConfigField<number> => ({
-  key,
-  initial,
-  expects: 'a whole number from 0 on',
-  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-});
-
 /** Every key of PEFT's `BOFTConfig` with its default. */
 export const boftSchema = {
   ...targetFields,
   ...layerFields,
   /** Size n of a block; 0: by `boftBlockNum`. It divides the layer's input. */
-  boftBlockSize: countOrZero('boft_block_size', 4),
+  boftBlockSize: field.countOrZero('boft_block_size', 4),
   /** Number of blocks of a layer; 0: as many as `boftBlockSize` gives. */
-  boftBlockNum: countOrZero('boft_block_num', 0),
+  boftBlockNum: field.countOrZero('boft_block_num', 0),
   /** Number m of factors. */
   boftNButterflyFactor: field.count('boft_n_butterfly_factor', 1),
   /** In training, this share of one factor's blocks (rounded down) does nothing. */

@@ -11,7 +11,6 @@ import { type Linear, normalArray, Parameter } from '@graftjs/nn';
 import {
   attentionTargets,
   ConfigError,
-  type ConfigField,
   cayley,
   defineLayerTuner,
   field,
@@ -38,21 +37,14 @@ import {
 import { cayleyNeumann } from './cayley-neumann.ts';
 import { skewMatrices } from './skew.ts';
 
-const countOrZero = (key: string, initial: number): ConfigField<number> => ({
-  key,
-  initial,
-  expects: 'a whole number from 0 on',
-  accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-});
-
 /** Every key of PEFT's `OFTConfig` with its default. */
 export const oftSchema = {
   ...targetFields,
   ...layerFields,
   /** Number of blocks of a layer; 0: as many as `oftBlockSize` gives. Moved to the nearest that divides the input. */
-  r: countOrZero('r', 0),
+  r: field.countOrZero('r', 0),
   /** Size of a block; 0: by `r`. Moved to the nearest that divides the input. */
-  oftBlockSize: countOrZero('oft_block_size', 32),
+  oftBlockSize: field.countOrZero('oft_block_size', 32),
   /** PEFT keeps it and never uses it. */
   moduleDropout: field.chance('module_dropout', 0),
   fanInFanOut: field.boolean('fan_in_fan_out', false),

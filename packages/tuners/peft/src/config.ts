@@ -48,6 +48,12 @@ export const field = {
     expects: 'a whole number from 1 on',
     accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
   }),
+  countOrZero: (key: string, initial: number): ConfigField<number> => ({
+    key,
+    initial,
+    expects: 'a whole number from 0 on',
+    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  }),
   /** A seed, or an index that may be negative. */
   wholeNumber: (key: string, initial: number): ConfigField<number> => ({
     key,
