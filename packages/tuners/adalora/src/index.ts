@@ -1,0 +1,2 @@
+export { adalora, adaloraConfig } from './adalora.ts';
+export type { AdaloraConfig, RankPattern } from './config.ts';
