@@ -27,6 +27,7 @@ def fix_environment():
 def make(root):
     import torch
 
+    from adalora_schedule import make_adalora_schedule
     from bases import make_bases
     from lora import make_lora
     from methods import make_methods
@@ -47,6 +48,7 @@ def make(root):
     make_rotary(root)
     make_target_matching(root)
     make_torch_random(root)
+    make_adalora_schedule(root)
     make_optimizers(root)
 
 

@@ -1,2 +1,3 @@
 export { adalora, adaloraConfig } from './adalora.ts';
 export type { AdaloraConfig, RankPattern } from './config.ts';
+export { RankScheduledOptimizer, type RankScheduleOptions } from './rank-schedule.ts';
