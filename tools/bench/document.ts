@@ -66,10 +66,13 @@ function figures(rows: readonly Row[], conditions: Conditions): string {
   const { command, date, adapter, processor, node, load } = conditions;
   const peers = Object.entries(conditions.peers).map(([name, version]) => `${name} ${version}`);
   const parts = [
-    `All from one run of \`${command}\` on ${date}: ${adapter}, ${processor}, Node ${node.slice(1)}. Medians of rounds
-in which all that is compared takes its turn. Load average at the start: ${load.toFixed(1)}. Figures of a run on another
+    `All from one run of \`${command}\` on ${date}: ${adapter}, ${processor}, Node ${node.slice(1)}. Medians of rounds in
+which all that is compared takes its turn; ratios are the medians of the rounds' ratios. Figures of a run on another
 machine, or beside other work, differ by a factor of two and more: compare within a run.`,
   ];
+  if (load > cpus().length / 2)
+    parts.push(`**The machine was shared**: ${load.toFixed(1)} programs wanted its ${cpus().length} cores when the run began. Times are upper
+bounds; ratios are of programs that suffered alike.`);
   if (peers.length > 0)
     parts.push(`Beside Graft, on the same Dawn and adapter, each in a process of its own and waiting as Graft waits: ${peers.join(', ')}
 (\`@tensorflow/tfjs-backend-webgpu\` and \`@jax-js/jax\` of npm).`);
