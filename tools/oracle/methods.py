@@ -7,6 +7,8 @@ Each tuner's package says in `oracle.json` what to make:
 A case may also have `perturb` (how far trained values are moved, 0.1), `gradients: false`, and `merged: false` where
 peft does not merge, or merges into what modules share.
 
+BOFT's CUDA extension is replaced by boft_blocks.py.
+
 python methods.py NAME...      makes the fixtures of these packages alone
 """
 
