@@ -8,7 +8,14 @@
  * config (`rank_pattern`); s stays that of the first rank.
  */
 import { type HostRandom, type Linear, normalArray, Parameter } from '@graftjs/nn';
-import { addedChange, defineLayerTuner, type LayerAdapter } from '@graftjs/peft';
+import {
+  type AdapterState,
+  type AdapterTensor,
+  addedChange,
+  BASE_PREFIX,
+  defineLayerTuner,
+  type LayerAdapter,
+} from '@graftjs/peft';
 import { linear, matmul, mul, reshape } from '@graftjs/tensor';
 import { type AdaloraConfig, adaloraSchema, checkConfig } from './config.ts';
 import { defaultTargets } from './default-targets.ts';
@@ -21,6 +28,7 @@ const method = defineLayerTuner({
   check: checkConfig,
   adapt: (config, layers, { random }) => ({
     layers: new Map([...layers].map(([path, layer]) => [path, adaptLayer(path, layer, config, random)])),
+    savedForm: emptyForm([...layers].filter(([path]) => rankOf(path, config) === 0)),
   }),
 });
 
@@ -29,15 +37,33 @@ export const adalora = method.tuner;
 /** A config of AdaLoRA: PEFT's defaults and what the options say; `totalStep` must be given. @throws ConfigError */
 export const adaloraConfig = method.config;
 
-function adaptLayer(
-  path: string,
-  layer: Linear,
-  { initR, rankPattern, loraAlpha, loraDropout, initLoraWeights }: AdaloraConfig,
-  random: HostRandom,
-): LayerAdapter {
-  const { inFeatures, outFeatures } = layer;
+/** How many ranks a target has: those that are left of a saved adapter, or all. */
+function rankOf(path: string, { initR, rankPattern }: AdaloraConfig): number {
   const left = rankPattern?.[`${path}.lora_E`];
-  const r = left ? left.filter(Boolean).length : initR;
+  return left ? left.filter(Boolean).length : initR;
+}
+
+/** Files of PEFT have tensors without elements for targets of which no rank is left; here these have none. */
+function emptyForm(targets: readonly (readonly [string, Linear])[]) {
+  const data = new Float32Array();
+  const empty = new Map<string, AdapterTensor>(
+    targets.flatMap(([path, { inFeatures, outFeatures }]) => [
+      [`${BASE_PREFIX}${path}.lora_A`, { shape: [0, inFeatures], data }],
+      [`${BASE_PREFIX}${path}.lora_B`, { shape: [outFeatures, 0], data }],
+      [`${BASE_PREFIX}${path}.lora_E`, { shape: [0, 1], data }],
+    ]),
+  );
+  return {
+    encode: (state: AdapterState): AdapterState => new Map([...state, ...empty]),
+    decode: (state: AdapterState): AdapterState =>
+      new Map([...state].filter(([key, tensor]) => !(empty.has(key) && tensor.data.length === 0))),
+  };
+}
+
+function adaptLayer(path: string, layer: Linear, config: AdaloraConfig, random: HostRandom): LayerAdapter {
+  const { initR, loraAlpha, loraDropout, initLoraWeights } = config;
+  const { inFeatures, outFeatures } = layer;
+  const r = rankOf(path, config);
   if (r === 0) return { parameters: {}, merged: (weights) => weights, unmerged: (weights) => weights };
   const parameter = (name: string, shape: readonly number[], deviation: number): Parameter =>
     new Parameter(

@@ -6,5 +6,5 @@ import { adalora } from './adalora.ts';
 testAgainstPeft({
   tuner: adalora,
   fixtures: nodeFolder(fileURLToPath(new URL('../../../../tools/oracle/fixtures', import.meta.url))),
-  cases: ['adalora-llama', 'adalora-gpt2', 'adalora-biases', 'adalora-masked'],
+  cases: ['adalora-llama', 'adalora-gpt2', 'adalora-biases', 'adalora-masked', 'adalora-emptied'],
 });
