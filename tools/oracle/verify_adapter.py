@@ -5,8 +5,8 @@ python verify_adapter.py --merged DIR EXPECTED.safetensors
 python verify_adapter.py BASE_DIR ADAPTER_DIR EXPECTED.safetensors --merged DIR
 
 EXPECTED holds `input_ids` [rows, tokens], optionally `attention_mask`, and the `logits` [rows, tokens, vocabulary]
-that Graft computed; positions with mask 0 are not compared. Prints one JSON object. Exit code 0: everything
-agrees; 1: something differs or is missing; 2: wrong usage.
+that Graft computed, virtual tokens first where there are any; positions with mask 0 are not compared. Prints one JSON
+object. Exit code 0: everything agrees; 1: something differs or is missing; 2: wrong usage.
 """
 
 import argparse
@@ -20,7 +20,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
+from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -71,8 +71,9 @@ def load_adapter(model, folder):
     said = [str(warning.message) for warning in caught]
     problems = [f"peft warned: {text}" for text in said if any(word in text.lower() for word in SUSPICIOUS)]
 
-    if stored_config.get("peft_type") == "LORA":
-        required = set(LoraConfig().to_dict())
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING.get(stored_config.get("peft_type"))
+    if config_class:
+        required = set(config_class().to_dict())
         problems += [f"adapter_config.json lacks {key}" for key in sorted(required - set(stored_config))]
     problems += [f"adapter_config.json has unknown key {key}" for key in sorted(set(stored_config) - known)]
 
@@ -95,7 +96,9 @@ def compare(model, expected, tolerance):
     given = expected["logits"]
     if given.shape != logits.shape:
         return {"problems": [f"logits have shape {list(given.shape)}, transformers gives {list(logits.shape)}"]}
-    seen = mask.bool()
+    # Virtual tokens stand in front of the text.
+    front = torch.ones(len(ids), logits.shape[1] - ids.shape[1], dtype=mask.dtype)
+    seen = torch.cat((front, mask), dim=1).bool()
     given, logits = given[seen], logits[seen]
     if not torch.isfinite(given).all():
         return {"problems": ["logits in the file are not finite"]}
@@ -116,7 +119,8 @@ def check_adapter(base, adapter, expected, tolerance):
     model, adapter_problems, keys = load_adapter(model, adapter)
     result = compare(model, expected, tolerance)
     with torch.no_grad():
-        moved = deviation(model(input_ids=expected["input_ids"].long()).logits, base_logits)
+        text = model(input_ids=expected["input_ids"].long()).logits[:, -base_logits.shape[1] :]
+        moved = deviation(text, base_logits)
     return {**result, "problems": [*problems, *adapter_problems, *result["problems"]], "moved": moved, "keys": keys}
 
 
