@@ -10,6 +10,8 @@ export interface ContextOptions {
    * already. Default false.
    */
   readonly continues?: boolean;
+  /** i32 `[b]`: the task that each text belongs to, for adapters that have parameters by task. */
+  readonly taskIds?: Tensor;
 }
 
 /** What a forward pass is told beside its inputs. A new one for each pass: it numbers the random draws in order. */
@@ -17,12 +19,14 @@ export class Context {
   readonly training: boolean;
   readonly seed: Tensor | undefined;
   readonly continues: boolean;
+  readonly taskIds: Tensor | undefined;
   #streams = 0;
 
   constructor(options: ContextOptions = {}) {
     this.training = options.training ?? false;
     this.seed = options.seed;
     this.continues = options.continues ?? false;
+    this.taskIds = options.taskIds;
   }
 
   /** The number of the next random draw of this pass: the same pass gives the same numbers. */
