@@ -4,7 +4,7 @@ Each tuner's package says in `oracle-prompts.json` what to make:
 
     { "cases": { "random": { "config": "PromptTuningConfig", "base": "llama-gqa-tied", "options": {} } } }
 
-A case may also have `"greedy": true`, for tokens that peft generates, and a `seed`.
+A case may also have `"greedy": true`, for tokens that peft generates, a `seed`, and `task_ids` of the two rows.
 
 python prompt_learning.py NAME...      makes the fixtures of these packages alone
 """
@@ -65,13 +65,16 @@ def make_case(bases, folder, case, seed):
     save_tensors(folder / "trained.safetensors", trained(model))
 
     batch = padded_batch(seed, ignored=((0, 1, 2, 7), (5,)))
+    tasks = {"task_ids": torch.tensor(case["task_ids"])} if "task_ids" in case else {}
+    batch |= tasks
     logits, loss, gradients = run(model, batch)
     tensors = {**batch, "logits": logits, "loss": loss, **prefixed("grad.", gradients)}
 
+    inputs = {key: batch[key] for key in batch if key not in ("labels", *tasks)}
     loaded = PeftModel.from_pretrained(load_base(base), folder / "adapter").eval()
     with torch.no_grad():
-        loaded_logits = loaded(**{key: batch[key] for key in ("input_ids", "attention_mask")}).logits
-        base_logits = load_base(base)(**batch).logits
+        loaded_logits = loaded(**inputs, **tasks).logits
+        base_logits = load_base(base)(**inputs).logits
     if deviation(loaded_logits, logits) > 1e-5:
         raise AssertionError(f"{folder.name}: the saved prompt gives other logits than the network")
     if case.get("greedy"):

@@ -5,4 +5,16 @@ export {
   promptTuningSchema,
 } from './config.ts';
 export type { Encode } from './initial-prompt.ts';
+export {
+  type MultitaskPromptTuningConfig,
+  type MultitaskPromptTuningOptions,
+  multitaskPromptTuningConfig,
+  multitaskPromptTuningSchema,
+} from './multitask-config.ts';
+export { TaskIdsError } from './multitask-prompt.ts';
+export {
+  type MultitaskPromptTuningTools,
+  multitaskPromptTuning,
+  multitaskPromptTuningWith,
+} from './multitask-prompt-tuning.ts';
 export { type PromptTuningTools, promptTuning, promptTuningWith } from './prompt-tuning.ts';

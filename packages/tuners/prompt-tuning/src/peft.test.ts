@@ -1,10 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { testPromptAgainstPeft } from '@graftjs/tuner-tests';
-import { promptTuning } from './index.ts';
+import { multitaskPromptTuning, promptTuning } from './index.ts';
+
+const fixtures = nodeFolder(fileURLToPath(new URL('../../../../tools/oracle/fixtures', import.meta.url)));
 
 testPromptAgainstPeft({
   tuner: promptTuning,
-  fixtures: nodeFolder(fileURLToPath(new URL('../../../../tools/oracle/fixtures', import.meta.url))),
+  fixtures,
   cases: ['prompt-tuning-random', 'prompt-tuning-vocab', 'prompt-tuning-head', 'prompt-tuning-window'],
 });
+
+testPromptAgainstPeft({ tuner: multitaskPromptTuning, fixtures, cases: ['prompt-tuning-multitask'] });

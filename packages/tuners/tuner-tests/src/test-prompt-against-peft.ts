@@ -40,6 +40,8 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
         await read('labels'),
       ];
       const front = all - tokens;
+      const hasTasks = expected.tensors.has('task_ids');
+      const tasks = hasTasks ? { taskIds: new Variable([shape[0]!], await read('task_ids')) } : {};
       return {
         adapter: folder.folder('adapter'),
         values: await openSafetensors(await folder.open('trained.safetensors')),
@@ -47,7 +49,8 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
         read,
         model,
         peft,
-        logits: model.forward.bind(model, { inputIds: new Variable(shape, ids) }),
+        logits: (training = false) =>
+          model.forward({ inputIds: new Variable(shape, ids) }, new Context({ training, ...tasks })),
         labels: new Variable(shape, labels),
         // After virtual tokens the first token of a row is learnt, too.
         supervised: labels.filter((label, i) => label !== -100 && (front > 0 || i % tokens > 0)).length,
@@ -72,7 +75,7 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
         parameter.set(Float32Array.from(await values.readFloat32(keys[i]!)));
 
       // Built where the pass is one of training, and with the adapter on.
-      const output = logits(new Context({ training: true }));
+      const output = logits(true);
       const loss = mul(tokenLossSum(output, labels), 1 / supervised);
       const got = await runtime.evaluate([output, loss, ...gradients(loss, [...trained.values()])]);
       const wanted = await expected.readFloat32('logits');
@@ -97,7 +100,7 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
       const { adapter, expected, peft, logits, isToken } = await open();
       const report = await peft.loadAdapter(adapter, 'default', { trainable: false });
       expect(report).toMatchObject({ missing: [], unexpected: [], unknownConfigKeys: [], warnings: [] });
-      const [got] = await runtime.evaluate([logits(new Context())]);
+      const [got] = await runtime.evaluate([logits()]);
       expect(deviation(got!, await expected.readFloat32('logits'), isToken)).toBeLessThan(tolerance);
       const files = await peft.encodeAdapter();
       const ours = await readAdapter(memoryFolder(new Map(Object.entries(files))));
