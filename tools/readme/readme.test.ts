@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { readAdapter } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
-import { llama, newModel } from '@graftjs/models';
+import { type LlamaForCausalLM, llama, newModel } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { PeftModel } from '@graftjs/peft';
 import { gradients, sum, Variable } from '@graftjs/tensor';
@@ -60,7 +60,7 @@ test('the tuner of the second example starts as the base, trains its numbers onl
     num_hidden_layers: 1,
     num_attention_heads: 2,
   };
-  const build = (): PeftModel<ReturnType<typeof newModel>['model']> =>
+  const build = (): PeftModel<LlamaForCausalLM> =>
     new PeftModel(newModel(json, { architectures: [llama], seed: 3 }).model, {
       runtime,
       tuners: [outputScale],

@@ -258,7 +258,7 @@ describe('4: files of the model', () => {
       'an unknown architecture',
       (f) => writeFileSync(join(f, 'config.json'), '{"model_type":"mamba"}'),
       {},
-      '"mamba" is not supported; supported are llama',
+      '"mamba" is not among the architectures given; they read llama',
     ],
     ['a config that is not JSON', (f) => writeFileSync(join(f, 'config.json'), '{'), {}, 'config.json'],
     ['a vocabulary larger than the embeddings', () => {}, { vocab_size: 2000 }, 'embeds only 2000 tokens'],
