@@ -72,7 +72,7 @@ machine, or beside other work, differ by a factor of two and more: compare withi
   ];
   if (load > cpus().length / 2)
     parts.push(`**The machine was shared**: ${load.toFixed(1)} programs wanted its ${cpus().length} cores when the run began. Times are upper
-bounds; ratios are of programs that suffered alike.`);
+bounds; ratios hold better, since all took turns.`);
   if (peers.length > 0)
     parts.push(`Beside Graft, on the same Dawn and adapter, each in a process of its own and waiting as Graft waits: ${peers.join(', ')}
 (\`@tensorflow/tfjs-backend-webgpu\` and \`@jax-js/jax\` of npm).`);
