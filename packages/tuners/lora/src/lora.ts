@@ -7,6 +7,7 @@ import {
   attentionTargets,
   BASE_PREFIX,
   findTargets,
+  layoutOf,
   MergeError,
   parameterPlaces,
   patternValues,
@@ -68,7 +69,7 @@ async function attach(model: Module, config: LoraConfig, context: AttachContext)
   const updates = layers.flatMap((layer) => layer.initialValues());
   if (updates.length > 0) await (await context.runtime.compile({ updates })).run();
   const said = [...warnings, ...ranks.warnings, ...alphas.warnings, ...inertKeys(config)];
-  const layout = layoutOf(config, [...modules.values()] as Linear[]);
+  const layout = layoutOf(config.fanInFanOut, [...modules.values()] as Linear[]);
   said.push(...layout.warnings);
   const unbiased = layers.filter(({ bias, base }) => bias && !base.bias).map(({ path }) => path);
   if (unbiased.length > 0) said.push(`lora_bias: ${withoutBias(unbiased)}, so the adapter cannot be merged`);
@@ -78,24 +79,6 @@ async function attach(model: Module, config: LoraConfig, context: AttachContext)
 
 const withoutBias = (paths: readonly string[]): string =>
   `${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ` and ${paths.length - 3} more targets` : ''} ${paths.length > 1 ? 'have' : 'has'} no bias`;
-
-/** `fan_in_fan_out` as PEFT sets it: layer by layer, where the flag contradicts the layer; the last one counts. */
-function layoutOf(
-  { fanInFanOut }: LoraConfig,
-  layers: readonly Linear[],
-): { fanInFanOut: boolean; warnings: readonly string[] } {
-  const warnings = new Set<string>();
-  let flag = fanInFanOut;
-  for (const layer of layers) {
-    if (layer.fanInFanOut === flag) continue;
-    const stored = layer.fanInFanOut ? '[in, out] (Conv1D)' : '[out, in]';
-    warnings.add(
-      `fan_in_fan_out is ${flag}, but there are targets that store weights as ${stored}: set to ${!flag}`,
-    );
-    flag = layer.fanInFanOut;
-  }
-  return { fanInFanOut: flag, warnings: [...warnings] };
-}
 
 class LoraAdapter implements AttachedAdapter<LoraConfig> {
   readonly config: LoraConfig;

@@ -1,6 +1,6 @@
 export { type AddedChange, addedChange } from './added-change.ts';
 export { angles } from './angles.ts';
-export { attentionTargets } from './attention-targets.ts';
+export { attentionTargets, blockTargets } from './attention-targets.ts';
 export {
   type AdapterConfig,
   type ConfigField,
@@ -60,3 +60,4 @@ export type {
   StateReport,
   Tuner,
 } from './tuner.ts';
+export { layoutOf } from './weight-layout.ts';

@@ -17,6 +17,7 @@ import { parameterPlaces, place } from './replacements.ts';
 import { BASE_PREFIX, readParameters, writeParameters } from './state.ts';
 import { findTargets, type TargetConfig } from './targets.ts';
 import type { AdapterState, AttachContext, AttachedAdapter, StateReport, Tuner } from './tuner.ts';
+import { layoutOf } from './weight-layout.ts';
 
 /** Weights of a linear layer in f32: W `[out, in]` in whichever layout it is stored, and b `[out]`. */
 export interface LayerWeights {
@@ -189,24 +190,6 @@ function attach<S extends TargetSchema, Type extends string>(
     .compile({ updates })
     .then((program) => program.run())
     .then(attached);
-}
-
-/** `fan_in_fan_out` as PEFT sets it: layer by layer, where the flag contradicts the layer; the last one counts. */
-function layoutOf(
-  fanInFanOut: boolean,
-  layers: readonly Linear[],
-): { fanInFanOut: boolean; warnings: readonly string[] } {
-  const warnings = new Set<string>();
-  let flag = fanInFanOut;
-  for (const layer of layers) {
-    if (layer.fanInFanOut === flag) continue;
-    const stored = layer.fanInFanOut ? '[in, out] (Conv1D)' : '[out, in]';
-    warnings.add(
-      `fan_in_fan_out is ${flag}, but there are targets that store weights as ${stored}: set to ${!flag}`,
-    );
-    flag = layer.fanInFanOut;
-  }
-  return { fanInFanOut: flag, warnings: [...warnings] };
 }
 
 interface Details<Config> {

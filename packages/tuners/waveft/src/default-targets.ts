@@ -1,40 +1,10 @@
+import { attentionTargets } from '@graftjs/peft';
+
+const { btlm: _btlm, rwkv: _rwkv, rwkv7: _rwkv7, ...most } = attentionTargets;
+
 /** Where WaveFT goes in a model of a type when no targets are named, as in PEFT 0.21.2. */
-export const defaultTargets: Readonly<Record<string, string | readonly string[]>> = {
-  RefinedWeb: ['query_key_value'],
-  RefinedWebModel: ['query_key_value'],
-  bart: ['q_proj', 'v_proj'],
-  bert: ['query', 'value'],
-  'blip-2': ['q', 'v', 'q_proj', 'v_proj'],
-  bloom: ['query_key_value'],
-  chatglm: ['query_key_value'],
-  codegen: ['qkv_proj'],
-  deberta: ['in_proj'],
-  'deberta-v2': ['query_proj', 'value_proj'],
-  electra: ['query', 'value'],
-  falcon: ['query_key_value'],
-  gemma: ['q_proj', 'v_proj'],
-  gemma2: ['q_proj', 'v_proj'],
-  gemma3_text: ['q_proj', 'v_proj'],
-  gemma4: '.*language_model\\..*\\.(q_proj|v_proj)',
+export const defaultTargets: typeof attentionTargets = {
+  ...most,
   gpt2: ['mlp.c_proj'],
   gpt_bigcode: ['mlp.c_proj'],
-  gpt_neo: ['q_proj', 'v_proj'],
-  gpt_neox: ['query_key_value'],
-  gptj: ['q_proj', 'v_proj'],
-  layoutlm: ['query', 'value'],
-  llama: ['q_proj', 'v_proj'],
-  llama4: ['q_proj', 'v_proj'],
-  mistral: ['q_proj', 'v_proj'],
-  mixtral: ['q_proj', 'v_proj'],
-  mpt: ['Wqkv'],
-  mt5: ['q', 'v'],
-  nemotron_h: ['q_proj', 'k_proj', 'v_proj', 'o_proj'],
-  opt: ['q_proj', 'v_proj'],
-  phi: ['q_proj', 'v_proj', 'fc1', 'fc2'],
-  qwen2: ['q_proj', 'v_proj'],
-  qwen3: ['q_proj', 'v_proj'],
-  roberta: ['query', 'value'],
-  stablelm: ['q_proj', 'v_proj'],
-  t5: ['q', 'v'],
-  'xlm-roberta': ['query', 'value'],
 };
