@@ -23,8 +23,8 @@ const choice = (of: MatmulProblem, traits: KernelTraits): string => {
 
 describe('the default', () => {
   test('on a CPU adapter is the subgroup family, the short side broadcast', () => {
-    expect(choice(problem('NN', [512, 688, 256]), cpu)).toBe('subgroup8.columns16');
-    expect(choice(problem('NT', [512, 256, 688]), cpu)).toBe('subgroup8.rows8');
+    expect(choice(problem('NN', [512, 688, 256]), cpu)).toBe('subgroup8.columns32');
+    expect(choice(problem('NT', [512, 256, 688]), cpu)).toBe('subgroup8.rows32');
     expect(choice(problem('NT', [512, 256, 8]), cpu)).toBe('subgroup8.rows8');
     expect(choice(problem('TN', [8, 512, 256]), cpu)).toBe('subgroup8.columns8');
     expect(choice(problem('NT', [1, 256, 2048]), cpu)).toBe('subgroup8.columns8');
@@ -86,10 +86,10 @@ const adapter = (): MatmulProblem[] => [
 const texts = (problems: readonly MatmulProblem[]): number =>
   new Set(problems.map((p) => matmulKernel(p, cpu).wgsl)).size;
 
-// Each text costs up to half a second at its first dispatch on a CPU adapter.
-test('a training step needs three texts, adapters three more', () => {
+// Each text costs up to 0.7 seconds at its first dispatch on a CPU adapter.
+test('a training step needs three texts, adapters four more', () => {
   expect(texts(trainingStep())).toBe(3);
-  expect(texts([...trainingStep(), ...adapter()])).toBe(6);
+  expect(texts([...trainingStep(), ...adapter()])).toBe(7);
 });
 
 test('operations are counted', () => {

@@ -58,10 +58,16 @@ export function matmulConfigs(problem: MatmulProblem, traits: KernelTraits): Mat
   });
 }
 
+/**
+ * Broadcast lines of a subgroup's tile. On llvmpipe 8 reach 0.7 and 16 reach 0.85 of the rate of 32
+ * (compare-configs.node.ts, 2026-11-24); 48 and 64 were slower but for products along lines.
+ */
+const ACROSS = [32, 16, 8] as const;
+
 function subgroupConfigs({ subgroupSize: size, maxInvocations }: KernelTraits): MatmulConfig[] {
   if (size < 4 || size > Math.min(64, maxInvocations)) return [];
   return (['columns', 'rows'] as const).flatMap((lanes) =>
-    [16, 8].map((across) => ({ family: 'subgroup', lanes, across, size, parts: 1 }) as const),
+    ACROSS.map((across) => ({ family: 'subgroup', lanes, across, size, parts: 1 }) as const),
   );
 }
 
@@ -77,12 +83,11 @@ function defaultConfig(problem: MatmulProblem, traits: KernelTraits, all: Matmul
     all.find(wanted) ?? all.find((config) => config.family === 'plain')!;
   if (traits.isCpu) {
     const width = 4 * traits.subgroupSize;
-    // Where both operands run along the inner axis, 8 lines across are within 15 % of 16 either way, compile in
-    // half the time (llvmpipe: 0.35 s to 0.7 s, compare-configs.node.ts), and share their text with low-rank products.
-    const bothInner = (['a', 'b'] as const).every((x) => accessOf(linesOf(problem, x)) === 'inner4');
     // The broadcast operand's lines are the short side, so that no lane is idle.
+    const bothInner = (['a', 'b'] as const).every((x) => accessOf(linesOf(problem, x)) === 'inner4');
     const lanes = (n < width && n < m) || (bothInner && m >= width) ? 'rows' : 'columns';
-    const across = bothInner || (lanes === 'rows' ? n : m) <= 8 ? 8 : 16;
+    const short = lanes === 'rows' ? n : m;
+    const across = [8, 16].find((lines) => short <= lines) ?? 32;
     return find((c) => c.family === 'subgroup' && c.lanes === lanes && c.across === across);
   }
   const fits = (config: MatmulConfig, rows: number, columns: number): boolean =>
