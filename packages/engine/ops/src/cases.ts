@@ -145,6 +145,8 @@ interface AttentionShape {
   readonly tq: number;
   readonly tk: number;
   readonly d: number;
+  /** Sequences of the bias: 1 or b. */
+  readonly bias?: number;
   readonly causal?: boolean;
   readonly window?: number;
   readonly offset?: readonly number[];
@@ -168,7 +170,7 @@ const segmentBounds = (lengths: readonly (readonly number[])[], tq: number, pref
   });
 
 function attentionCase(label: string, s: AttentionShape): OpCase {
-  const { b, h, kv, tq, tk, d, offset, keyMask, segments, prefix = 0, dropout = 0 } = s;
+  const { b, h, kv, tq, tk, d, bias, offset, keyMask, segments, prefix = 0, dropout = 0 } = s;
   return {
     name: `attention ${b}x${h}/${kv}x${tq}x${tk}x${d} ${label}`,
     op: attentionOp,
@@ -176,6 +178,7 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
       f32([b, h, tq, d]),
       f32([b, kv, tk, d], 2),
       f32([b, kv, tk, d], 3),
+      ...(bias ? [f32([bias, h, tq, tk], 4)] : []),
       ...(offset ? [i32(offset.length === 1 ? [] : [b], offset)] : []),
       ...(keyMask
         ? [
@@ -192,13 +195,14 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
       scale: 1 / Math.sqrt(d),
       causal: s.causal ?? false,
       window: s.window ?? 0,
+      hasBias: bias !== undefined,
       hasOffset: offset !== undefined,
       hasKeyMask: keyMask !== undefined,
       hasSegments: segments !== undefined,
       prefix,
       ...(dropout > 0 ? { dropout, stream: 3 } : {}),
     },
-    wrt: [0, 1, 2],
+    wrt: bias ? [0, 1, 2, 3] : [0, 1, 2],
     ...(d > 16 ? { long: true } : {}),
   };
 }
@@ -257,6 +261,47 @@ const attentionCases = [
     d: 12,
     causal: true,
     keyMask: (batch, key) => key >= 4 * batch,
+  }),
+  attentionCase('bias of all sequences', { b: 3, h: 4, kv: 2, tq: 35, tk: 18, d: 8, bias: 1 }),
+  attentionCase('bias of each sequence, causal after a cache', {
+    b: 2,
+    h: 2,
+    kv: 1,
+    tq: 5,
+    tk: 11,
+    d: 4,
+    bias: 2,
+    causal: true,
+    offset: [6, 2],
+  }),
+  attentionCase('bias and key mask', {
+    b: 2,
+    h: 2,
+    kv: 2,
+    tq: 9,
+    tk: 10,
+    d: 8,
+    bias: 1,
+    keyMask: (batch, key) => key < 10 - 3 * batch,
+  }),
+  attentionCase('bias and dropout', { b: 2, h: 2, kv: 2, tq: 4, tk: 4, d: 8, bias: 1, dropout: 0.3 }),
+  attentionCase('bias, segments, a prefix and everything else', {
+    b: 2,
+    h: 4,
+    kv: 2,
+    tq: 20,
+    tk: 23,
+    d: 4,
+    bias: 2,
+    causal: true,
+    window: 6,
+    offset: [3, 3],
+    keyMask: (batch, key) => (key + batch) % 5 !== 0,
+    segments: [
+      [8, 3, 9],
+      [1, 12, 4],
+    ],
+    prefix: 3,
   }),
   attentionCase('rows of 10 vectors', { b: 1, h: 2, kv: 1, tq: 13, tk: 21, d: 40, causal: true }),
   attentionCase('rows of 16 vectors', { b: 1, h: 3, kv: 1, tq: 19, tk: 9, d: 64, window: 3, causal: true }),

@@ -68,7 +68,9 @@ function decompose(inputs: readonly Tensor[], attrs: Attrs): Tensor[] {
   const grouped = [b, kvHeads, group, tq, tk];
   // The heads that share keys are more rows of one product: keys and values are never repeated.
   const products = matmul(reshape(q, [b, kvHeads, group * tq, d]), transpose(k));
-  const scores = mul(reshape(products, grouped), attrs.scale as number);
+  const scaled = mul(reshape(products, grouped), attrs.scale as number);
+  const bias = attrs.hasBias ? inputs[optionalOperands(attrs).bias!] : undefined;
+  const scores = bias ? add(scaled, reshape(cast(bias, 'f32'), [-1, ...grouped.slice(1)])) : scaled;
   const visible = visibility(inputs, attrs);
   const masked = visible ? where(visible, scores, hiddenScore) : scores;
   const greatest = detach(max(masked, [-1], { keepDims: true }));
@@ -93,7 +95,7 @@ export const attentionOp: Op = defineOp({
   infer: ([q]) => [q!, { shape: q!.shape.slice(0, 3), dtype: 'f32' }],
   decompose,
   vjp: ({ inputs, outputs, cotangents: [dOut, dLse], attrs, needs }) => {
-    const wrt = [0, 1, 2].filter((i) => needs[i]);
+    const wrt = [0, 1, 2, 3].filter((i) => needs[i]);
     const targets = wrt.map((i) => inputs[i]!);
     const grads =
       dOut && !dLse
@@ -106,7 +108,7 @@ export const attentionOp: Op = defineOp({
 
 /**
  * Inputs: those of {@link attentionOp}, its two outputs, and the cotangent of the first; outputs: the gradients
- * of those of q, k and v that `attrs.wrt` names (0, 1, 2).
+ * of those of q, k, v and the bias that `attrs.wrt` names (0, 1, 2, 3).
  */
 export const attentionGradientOp: Op = defineOp({
   name: 'attentionGradient',
@@ -122,6 +124,11 @@ export const attentionGradientOp: Op = defineOp({
 export interface AttentionOptions {
   /** Factor of the scores. Default 1 / sqrt(d). */
   readonly scale?: number;
+  /**
+   * Added to the scaled scores: f32 `[b, h, tq, tk]`, or `[1, h, tq, tk]` for all sequences, such as a bias by relative
+   * positions (Raffel et al., 2020). Has a gradient, summed over the sequences that share it. Default: none.
+   */
+  readonly bias?: Tensor;
   /** Whether query i sees only the keys up to its own position, offset + i. Default false. */
   readonly causal?: boolean;
   /** With `causal`: how many keys a query sees, its own included. Default: all before it. */
@@ -146,14 +153,14 @@ export interface AttentionOptions {
 }
 
 /**
- * softmax(scale q kᵀ) v for each head (Vaswani et al., 2017), with grouped queries (Ainslie et al., 2023):
+ * softmax(scale q kᵀ + bias) v for each head (Vaswani et al., 2017), with grouped queries (Ainslie et al., 2023):
  * q `[b, h, tq, d]`, k and v `[b, kvHeads, tk, d]` with h a multiple of kvHeads -> `[b, h, tq, d]`; query head i
  * uses the keys of head floor(i kvHeads / h). A query that sees no key gives zeros.
  * @throws ShapeError where the shapes do not fit, or `window` is given without `causal` or `prefix` without
  * `segments`; DropoutError where the chance is not in [0, 1].
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  const { causal = false, window = 0, offset, keyMask, segments, prefix = 0 } = options;
+  const { bias, causal = false, window = 0, offset, keyMask, segments, prefix = 0 } = options;
   const [b, h, tq, d] = q.shape;
   const [, kvHeads, tk] = k.shape;
   const shapes = [q.shape, k.shape, v.shape];
@@ -165,6 +172,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     );
   if (h! % kvHeads! !== 0)
     throw new ShapeError('attention', shapes, `${h} query heads are no multiple of ${kvHeads} key heads`);
+  if (bias && ![1, b!].some((n) => sameShape(bias.shape, [n, h!, tq!, tk!])))
+    throw new ShapeError('attention', [...shapes, bias.shape], 'needs a bias [1 or b, h, tq, tk]');
   if (window < 0 || (window > 0 && !causal))
     throw new ShapeError('attention', shapes, `a window (${window}) is positive and needs causal: true`);
   if (offset && (offset.dtype !== 'i32' || !(offset.size === 1 || sameShape(offset.shape, [b!]))))
@@ -181,13 +190,14 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     scale: options.scale ?? 1 / Math.sqrt(d!),
     causal,
     window,
+    hasBias: bias !== undefined,
     hasOffset: offset !== undefined,
     hasKeyMask: keyMask !== undefined,
     hasSegments: segments !== undefined,
     prefix,
     ...(p > 0 ? { dropout: p, stream: options.dropout!.stream } : {}),
   };
-  const optional = [offset, keyMask, segments, p > 0 ? options.dropout!.seed : undefined].filter(
+  const optional = [bias, offset, keyMask, segments, p > 0 ? options.dropout!.seed : undefined].filter(
     (t) => t !== undefined,
   );
   return applyOp(attentionOp, [q, k, v, ...optional], attrs)[0]!;

@@ -1,16 +1,24 @@
 import type { KernelDispatch, KernelFactory, TensorSpec } from '@graftjs/tensor';
 import { elementKernel } from '../element-kernel.ts';
-import type { NamedBuffer } from '../kernel-text.ts';
+import {
+  inputBuffers,
+  offsetText,
+  queryOfKey,
+  statsBuffer,
+  statsWidth,
+  weightCotangent,
+} from './backward-frame.ts';
+import { biasDispatch } from './bias-gradient-kernel.ts';
 import { type Frame, frameOf, offsetStride, optionalBuffer, ownersDispatch, unmasked } from './frame.ts';
 import { queryWalk } from './query-walk.ts';
-import { dotProduct, each, loadOwned, sharedRow, storeOwned } from './tile.ts';
+import { each, loadOwned, storeOwned } from './tile.ts';
 
 /**
  * The gradient of attention without the matrix of scores (Dao et al., 2022, appendix B). With P = exp(scores -
  * logSum) found again row by row, and D = rowsum(dO O):
- * dV = Pᵀ dO, dS = P (dO Vᵀ - D), dQ = scale dS K, dK = scale dSᵀ Q.
- * Three dispatches: D; dQ with lanes that own queries; dK and dV with lanes that own keys and pass over the
- * queries of all heads that share them.
+ * dV = Pᵀ dO, dS = P (dO Vᵀ - D), dQ = scale dS K, dK = scale dSᵀ Q, dBias = dS.
+ * Dispatches: D; dQ with lanes that own queries; dK and dV with lanes that own keys and pass over the queries of all
+ * heads that share them, in two where a device binds too few buffers for both; dBias.
  */
 export const attentionGradientKernel: KernelFactory = (request, traits) => {
   const frame = frameOf(request, traits);
@@ -23,14 +31,16 @@ export const attentionGradientKernel: KernelFactory = (request, traits) => {
   const dispatches = [statsDispatch(frame)];
   const dq = wrt.indexOf(0);
   if (dq >= 0) dispatches.push(queryDispatch(frame, dq));
-  if (wrt.includes(1) || wrt.includes(2)) dispatches.push(keyDispatch(frame, wrt.indexOf(1), wrt.indexOf(2)));
+  const [dk, dv, dBias] = [1, 2, 3].map((i) => wrt.indexOf(i)) as [number, number, number];
+  const together = inputBuffers(frame).length + 2 <= traits.maxStorageBuffers;
+  if (dk >= 0 && dv >= 0 && together) dispatches.push(keyDispatch(frame, dk, dv));
+  else {
+    if (dk >= 0) dispatches.push(keyDispatch(frame, dk, -1));
+    if (dv >= 0) dispatches.push(keyDispatch(frame, -1, dv));
+  }
+  if (dBias >= 0) dispatches.push(biasDispatch(frame, dBias));
   return { dispatches, scratch };
 };
-
-/** With segments a row of statistics is (logSum, D, begin and end of the segment), else (logSum, D). */
-const statsWidth = ({ operands }: Frame): 2 | 4 => (operands.segments === undefined ? 2 : 4);
-
-const statsBuffer = (frame: Frame): NamedBuffer => ['stats', `vec${statsWidth(frame)}<f32>`, { scratch: 0 }];
 
 /**
  * The statistics of each query row, and after them the offset of each sequence: so the two kernels that follow bind
@@ -78,17 +88,6 @@ ${packed ? '  let segment = segments[i / (p.heads * p.queries) * p.queries + i %
   );
 }
 
-const inputBuffers = (frame: Frame): NamedBuffer[] => [
-  ['q', 'vec4<f32>', { input: 0 }],
-  ['k', 'vec4<f32>', { input: 1 }],
-  ['v', 'vec4<f32>', { input: 2 }],
-  ['dO', 'vec4<f32>', { input: frame.request.inputs.length - 1 }],
-  statsBuffer(frame),
-  ...optionalBuffer('keyMask', 'i32', frame.operands.keyMask),
-];
-
-const offsetText = 'i32(stats[p.batches * p.heads * u32(p.queries) + batch].x)';
-
 function queryDispatch(frame: Frame, output: number): KernelDispatch {
   const { extents: e, tile } = frame;
   const { vectors } = tile;
@@ -100,12 +99,7 @@ function queryDispatch(frame: Frame, output: number): KernelDispatch {
   let stat = stats[place];
 ${each(vectors, (c) => `  var dq${c} = vec4<f32>();`)}`,
     forKey: `
-${dotProduct(
-  tile,
-  'dP',
-  (c) => `dO${c}`,
-  (c) => `v${c}`,
-)}
+${weightCotangent(frame)}
     let dS = select(0.0, exp(score - stat.x) * (dP - stat.y), seen);
 ${each(vectors, (c) => `    dq${c} = fma(k${c}, vec4<f32>(dS), dq${c});`)}`,
     end: storeOwned(tile, [{ name: 'dq', buffer: 'dq', at: 'at', times: 'p.scale' }]),
@@ -173,35 +167,12 @@ ${wantsV ? each(vectors, (c) => `  var dv${c} = vec4<f32>();`) : ''}
   for (var head = firstHead; head < firstHead + sharing; head++) {
   for (var row = begin; row < end; row++) {
     let place = head * u32(p.queries) + u32(row);
-    let stat = stats[place];
-${sharedRow(tile, 'q', 'q', `place * ${vectors}u`)}
-${sharedRow(tile, 'dO', 'dO', `place * ${vectors}u`)}
-${dotProduct(
-  tile,
-  'score',
-  (c) => `k${c}`,
-  (c) => `q${c}`,
-)}
-${
-  packed
-    ? `
-    let segment = vec2<i32>(stat.zw);
-    let inPrefix = key < p.prefix;
-    let back = select(0, max(0, segment.x - p.prefix), inPrefix);
-    let reached = inPrefix || (key >= segment.x && key < segment.y);`
-    : ''
-}
-    let seen = unmasked && (p.causal == 0u || (key <= offset + row && key > offset + row${packed ? ' - back' : ''} - p.window))${packed ? ' && reached' : ''};
+${queryOfKey(frame)}
     let weight = select(0.0, exp(score - stat.x), seen);
 ${wantsV ? each(vectors, (c) => `    dv${c} = fma(dO${c}, vec4<f32>(weight), dv${c});`) : ''}
 ${
   wantsK
-    ? `${dotProduct(
-        tile,
-        'dP',
-        (c) => `v${c}`,
-        (c) => `dO${c}`,
-      )}
+    ? `${weightCotangent(frame)}
     let dS = weight * (dP - stat.y);
 ${each(vectors, (c) => `    dk${c} = fma(q${c}, vec4<f32>(dS), dk${c});`)}`
     : ''

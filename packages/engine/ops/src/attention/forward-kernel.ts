@@ -1,6 +1,6 @@
 import type { KernelFactory } from '@graftjs/tensor';
 import type { NamedBuffer } from '../kernel-text.ts';
-import { frameOf, offsetStride, optionalBuffer, ownersDispatch } from './frame.ts';
+import { frameOf, offsetStride, optionalBuffer, ownersDispatch, scoreBuffers } from './frame.ts';
 import { queryWalk } from './query-walk.ts';
 import { each, hiddenScore, leastSum, storeOwned } from './tile.ts';
 
@@ -18,13 +18,10 @@ export const attentionKernel: KernelFactory = (request, traits) => {
   // A lane for a query leaves a GPU idle where there are hardly any queries: the products are better there.
   if (!tile.broadcast && rowsOfHead < 8) return undefined;
   const buffers: NamedBuffer[] = [
-    ['q', 'vec4<f32>', { input: 0 }],
-    ['k', 'vec4<f32>', { input: 1 }],
-    ['v', 'vec4<f32>', { input: 2 }],
+    ...scoreBuffers(frame),
     ['o', 'vec4<f32>', { output: 0 }],
     ['logSums', 'f32', { output: 1 }],
     ...optionalBuffer('offsets', 'i32', operands.offset),
-    ...optionalBuffer('keyMask', 'i32', operands.keyMask),
     ...optionalBuffer('segments', 'vec2<i32>', operands.segments),
   ];
   if (traits.maxStorageBuffers < buffers.length) return undefined;

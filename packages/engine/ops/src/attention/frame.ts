@@ -14,6 +14,7 @@ export interface Extents {
 
 /** Where the optional operands are, after q, k and v; undefined where they are not given. */
 export interface OptionalOperands {
+  readonly bias: number | undefined;
   readonly offset: number | undefined;
   readonly keyMask: number | undefined;
   readonly segments: number | undefined;
@@ -25,6 +26,7 @@ export function optionalOperands(attrs: Attrs): OptionalOperands {
   let next = 3;
   const place = (given: unknown): number | undefined => (given ? next++ : undefined);
   return {
+    bias: place(attrs.hasBias),
     offset: place(attrs.hasOffset),
     keyMask: place(attrs.hasKeyMask),
     segments: place(attrs.hasSegments),
@@ -57,6 +59,21 @@ export function frameOf(request: KernelRequest, traits: KernelTraits): Frame | u
 export const optionalBuffer = (name: string, type: string, input: number | undefined): NamedBuffer[] =>
   input === undefined ? [] : [[name, type, { input }]];
 
+/** The buffers that every kernel reads scores with. */
+export const scoreBuffers = ({ operands }: Frame): NamedBuffer[] => [
+  ['q', 'vec4<f32>', { input: 0 }],
+  ['k', 'vec4<f32>', { input: 1 }],
+  ['v', 'vec4<f32>', { input: 2 }],
+  ...optionalBuffer('bias', 'f32', operands.bias),
+  ...optionalBuffer('keyMask', 'i32', operands.keyMask),
+];
+
+/** Text of a score: the scaled product of the query at `place` among all and a key (i32 `key`), and its bias. */
+export const scoreOf = ({ operands }: Frame, product: string, place: string, key: string): string =>
+  operands.bias === undefined
+    ? product
+    : `${product} + bias[(${place} - batch * p.biasShared) * u32(p.keys) + u32(${key})]`;
+
 /** Text that says whether any query may see a key. */
 export const unmasked = ({ operands }: Frame, key: string): string =>
   operands.keyMask === undefined ? 'true' : `keyMask[batch * u32(p.keys) + ${key}] != 0`;
@@ -65,10 +82,16 @@ export const unmasked = ({ operands }: Frame, key: string): string =>
 export const offsetStride = ({ request, operands }: Frame): number =>
   operands.offset !== undefined && (request.inputs[operands.offset]!.shape[0] ?? 1) > 1 ? 1 : 0;
 
+/** Whether all sequences have the same bias. */
+export const biasIsShared = ({ request, operands }: Frame): boolean =>
+  operands.bias !== undefined && request.inputs[operands.bias]!.shape[0] === 1;
+
 /** A dispatch of workgroups of which each owns a block of the rows of one head of keys. */
 export interface OwnersDispatch {
   readonly label: string;
-  /** Rows to own for each head of keys. */
+  /** Heads that have rows to own. Left out: those of keys, and the body sees its `kvHead` and `batch`. */
+  readonly owners?: number;
+  /** Rows to own for each of them. */
   readonly rowsOfHead: number;
   readonly buffers: readonly NamedBuffer[];
   readonly words?: readonly Word[];
@@ -83,7 +106,7 @@ export function ownersDispatch(frame: Frame, dispatch: OwnersDispatch): KernelDi
   const { label, buffers, body } = dispatch;
   const { attrs } = request;
   const blocks = Math.ceil(dispatch.rowsOfHead / tile.lanes);
-  const groups = blocks * e.batches * e.kvHeads;
+  const groups = blocks * (dispatch.owners ?? e.batches * e.kvHeads);
   const params = uniformBlock(buffers.length, [
     ['groups', 'u32', groups],
     ['blocks', 'u32', blocks],
@@ -98,12 +121,19 @@ export function ownersDispatch(frame: Frame, dispatch: OwnersDispatch): KernelDi
     ['window', 'i32', (attrs.window as number) || 2 ** 30],
     ['prefix', 'i32', attrs.prefix as number],
     ['scale', 'f32', attrs.scale as number],
+    // rows of the bias that all sequences share: nothing to step over for the next sequence
+    ['biasShared', 'u32', biasIsShared(frame) ? e.heads * e.queries : 0],
     ...(dispatch.words ?? []),
   ]);
   const begin = `
   if (group >= p.groups) { return; }
-  let kvHead = group / p.blocks;
-  let batch = kvHead / p.kvHeads;`;
+  let owner = group / p.blocks;${
+    dispatch.owners === undefined
+      ? `
+  let kvHead = owner;
+  let batch = kvHead / p.kvHeads;`
+      : ''
+  }`;
   return {
     label,
     wgsl: [
