@@ -6,5 +6,6 @@ export {
   loraSchema,
 } from './config.ts';
 export { DoraLayer, rowNorms } from './dora.ts';
-export { LoraLayer, type LoraLayerOptions } from './layer.ts';
-export { lora } from './lora.ts';
+export { DoraEmbedding, embeddings, LoraEmbedding } from './embedding.ts';
+export { LoraLayer, type LoraLayerOptions, type LoraParameter, type LoraPart } from './layer.ts';
+export { LoraAdapter, type LoraExtension, lora, loraWith } from './lora.ts';

@@ -6,6 +6,7 @@
  * The scale is applied between A and B, to r numbers a token instead of `out`. The bias b_B `[out]` is there with
  * `lora_bias` only.
  */
+import type { Runtime } from '@graftjs/compiler';
 import {
   type Context,
   type HostRandom,
@@ -18,7 +19,7 @@ import {
 } from '@graftjs/nn';
 import { add, cast, linear, matmul, mul, sub, type Tensor, type Variable } from '@graftjs/tensor';
 import type { LoraInitialization } from './config.ts';
-import type { MergeChange } from './merge.ts';
+import type { Mergeable, MergeChange } from './merge.ts';
 
 export interface LoraLayerOptions {
   /** Of the linear layer in the model. */
@@ -35,13 +36,32 @@ export interface LoraLayerOptions {
 /** A parameter with its name beside its layer's path: PEFT has `<name>.<adapter>.<field>` in memory. */
 export interface LoraParameter {
   readonly name: string;
-  readonly field: string;
+  /** Left out: `<name>.<adapter>`. */
+  readonly field?: string;
   readonly onDisk: string;
   readonly parameter: Parameter;
 }
 
+/** An adapter's part at one module. */
+export interface LoraPart extends Mergeable {
+  readonly scaling: number;
+  /** `[r, in]`, f32. */
+  readonly a: Parameter;
+  /** `[out, r]`, f32. */
+  readonly b: Parameter;
+  /** `[out]`, f32. */
+  readonly bias?: Parameter | undefined;
+  parameters(): LoraParameter[];
+  /** Initial values that depend on the base's weights. */
+  initialValues(): [Variable, Tensor][];
+  /** While the base's weights are its own. */
+  prepareMerge?(runtime: Runtime): Promise<void>;
+  attach(key: string): void;
+  detach(key: string): void;
+}
+
 /** An adapter's part at one linear layer. */
-export class LoraLayer {
+export class LoraLayer implements LoraPart {
   readonly path: string;
   readonly base: Linear;
   readonly scaling: number;
@@ -84,9 +104,16 @@ export class LoraLayer {
     return [...weights, { name: 'lora_B', field: 'bias', onDisk: 'lora_B.bias', parameter: this.bias }];
   }
 
-  /** Initial values that depend on the base's weights. */
   initialValues(): [Variable, Tensor][] {
     return [];
+  }
+
+  attach(key: string): void {
+    this.base.output.attach(key, (output, details) => this.forward(output, details));
+  }
+
+  detach(key: string): void {
+    this.base.output.detach(key);
   }
 
   /** The layer's output with the adapter's change added. */

@@ -19,21 +19,39 @@ import {
 } from '@graftjs/peft';
 import { inertKeys, type LoraConfig, loraConfigToJson, loraFloatKeys, parseLoraConfig } from './config.ts';
 import { DoraLayer } from './dora.ts';
-import { LoraLayer } from './layer.ts';
+import { LoraLayer, type LoraLayerOptions, type LoraPart } from './layer.ts';
 import { LayerMerge } from './merge.ts';
+
+/** What {@link loraWith} adds to LoRA. */
+export interface LoraExtension {
+  /** Modules that it brings layers for. */
+  readonly supports?: (module: Module) => boolean;
+  /** The adapter's part at a module that it supports. */
+  readonly layer?: (module: Module, config: LoraConfig, options: LoraLayerOptions) => LoraPart;
+}
 
 const isLinear = (module: Module): boolean => module instanceof Linear;
 
 /** LoRA for linear layers: give it to a `PeftModel` among its tuners. */
-export const lora: Tuner<LoraConfig> = {
-  peftType: 'LORA',
-  floatKeys: loraFloatKeys,
-  parseConfig: parseLoraConfig,
-  configToJson: loraConfigToJson,
-  attach,
-};
+export const lora: Tuner<LoraConfig> = loraWith();
 
-async function attach(model: Module, config: LoraConfig, context: AttachContext): Promise<LoraAdapter> {
+/** LoRA for linear layers and what the extensions add: `loraWith(embeddings)`. */
+export function loraWith(...extensions: readonly LoraExtension[]): Tuner<LoraConfig> {
+  return {
+    peftType: 'LORA',
+    floatKeys: loraFloatKeys,
+    parseConfig: parseLoraConfig,
+    configToJson: loraConfigToJson,
+    attach: (model, config, context) => attach(model, config, context, extensions),
+  };
+}
+
+async function attach(
+  model: Module,
+  config: LoraConfig,
+  context: AttachContext,
+  extensions: readonly LoraExtension[],
+): Promise<LoraAdapter> {
   const { initLoraWeights } = config;
   if (!context.loading && (initLoraWeights === 'eva' || initLoraWeights === 'orthogonal'))
     throw new UnsupportedConfigError(
@@ -42,8 +60,9 @@ async function attach(model: Module, config: LoraConfig, context: AttachContext)
       "weights that started so can be loaded, not made; supported are true, false and 'gaussian'",
     );
   const { modules, targetModules, warnings } = findTargets(model, config, {
-    supports: isLinear,
-    kind: 'LoRA changes linear layers',
+    supports: (module) => isLinear(module) || extensions.some(({ supports }) => supports?.(module)),
+    isLinear,
+    kind: 'LoRA changes linear layers; others by loraWith(embeddings)',
     modelType: context.modelType,
     outputHead: context.outputHead,
     defaults: attentionTargets,
@@ -53,10 +72,10 @@ async function attach(model: Module, config: LoraConfig, context: AttachContext)
   const isShared = (weight: Parameter): boolean =>
     [...parameterPlaces(model)].filter((p) => p.parameter === weight).length > 1;
   const Layer = config.useDora ? DoraLayer : LoraLayer;
-  const layers = [...modules].map(([path, module]) => {
+  const layers = [...modules].map(([path, module]): LoraPart => {
     const rank = ranks.of(path) ?? config.r;
     const alpha = alphas.of(path) ?? config.loraAlpha;
-    return new Layer(module as Linear, {
+    const options: LoraLayerOptions = {
       path,
       rank,
       scaling: alpha / (config.useRslora ? Math.sqrt(rank) : rank),
@@ -64,32 +83,40 @@ async function attach(model: Module, config: LoraConfig, context: AttachContext)
       bias: config.loraBias,
       initialization: initLoraWeights,
       random: context.random,
-    });
+    };
+    const extension = extensions.find(({ supports }) => supports?.(module));
+    return extension?.layer?.(module, config, options) ?? new Layer(module as Linear, options);
   });
   const updates = layers.flatMap((layer) => layer.initialValues());
   if (updates.length > 0) await (await context.runtime.compile({ updates })).run();
   const said = [...warnings, ...ranks.warnings, ...alphas.warnings, ...inertKeys(config)];
-  const layout = layoutOf(config.fanInFanOut, [...modules.values()] as Linear[]);
+  const layout = layoutOf(config.fanInFanOut, [...modules.values()].filter(isLinear) as Linear[]);
   said.push(...layout.warnings);
-  const unbiased = layers.filter(({ bias, base }) => bias && !base.bias).map(({ path }) => path);
+  const unbiased = layers.filter(lacksBias).map(({ path }) => path);
   if (unbiased.length > 0) said.push(`lora_bias: ${withoutBias(unbiased)}, so the adapter cannot be merged`);
+  for (const { path, base } of layers)
+    if (isShared(base.weight))
+      said.push(`${path} is changed alone: the modules that share its weight are not`);
   const resolved = { ...config, targetModules, fanInFanOut: layout.fanInFanOut };
   return new LoraAdapter(layers, resolved, context.adapterName, said, isShared);
 }
 
+const lacksBias = ({ bias, base }: LoraPart): boolean => bias !== undefined && !(base as Linear).bias;
+
 const withoutBias = (paths: readonly string[]): string =>
   `${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ` and ${paths.length - 3} more targets` : ''} ${paths.length > 1 ? 'have' : 'has'} no bias`;
 
-class LoraAdapter implements AttachedAdapter<LoraConfig> {
+/** LoRA on a model. */
+export class LoraAdapter implements AttachedAdapter<LoraConfig> {
   readonly config: LoraConfig;
   readonly warnings: readonly string[];
-  readonly #layers: readonly LoraLayer[];
+  readonly #layers: readonly LoraPart[];
   readonly #merges: readonly LayerMerge[];
   readonly #name: string;
   readonly #site: string;
 
   constructor(
-    layers: readonly LoraLayer[],
+    layers: readonly LoraPart[],
     config: LoraConfig,
     adapterName: string,
     warnings: readonly string[],
@@ -103,6 +130,10 @@ class LoraAdapter implements AttachedAdapter<LoraConfig> {
     this.#site = `lora ${adapterName}`;
   }
 
+  /** Its parts, in the model's order. */
+  get layers(): readonly LoraPart[] {
+    return this.#layers;
+  }
   get targets(): readonly string[] {
     return this.#layers.map((layer) => layer.path);
   }
@@ -110,7 +141,7 @@ class LoraAdapter implements AttachedAdapter<LoraConfig> {
   *namedParameters(): Generator<[string, Parameter]> {
     for (const layer of this.#layers)
       for (const { name, field, parameter } of layer.parameters())
-        yield [`${BASE_PREFIX}${layer.path}.${name}.${this.#name}.${field}`, parameter];
+        yield [[BASE_PREFIX + layer.path, name, this.#name, ...(field ? [field] : [])].join('.'), parameter];
   }
 
   toStateDict(runtime: Runtime): Promise<AdapterState> {
@@ -123,17 +154,16 @@ class LoraAdapter implements AttachedAdapter<LoraConfig> {
 
   setActive(active: boolean): void {
     for (const layer of this.#layers) {
-      const site = layer.base.output;
-      site.detach(this.#site);
-      if (active) site.attach(this.#site, (output, details) => layer.forward(output, details));
+      layer.detach(this.#site);
+      if (active) layer.attach(this.#site);
     }
   }
 
   async prepareMerge(runtime: Runtime): Promise<void> {
-    const unbiased = this.#layers.find(({ bias, base }) => bias && !base.bias);
+    const unbiased = this.#layers.find(lacksBias);
     if (unbiased)
       throw new MergeError(this.#name, `${withoutBias([unbiased.path])} that lora_bias could be added to`);
-    for (const layer of this.#layers) if (layer instanceof DoraLayer) await layer.prepareMerge(runtime);
+    for (const layer of this.#layers) await layer.prepareMerge?.(runtime);
   }
 
   async merge(runtime: Runtime, { safe }: { readonly safe: boolean }): Promise<void> {

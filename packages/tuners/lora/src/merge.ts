@@ -1,10 +1,10 @@
-/** Adapters in the weights of linear layers, and out of them again. */
+/** Adapters in the weights of layers, and out of them again. */
 import type { Runtime } from '@graftjs/compiler';
-import { type Linear, Parameter } from '@graftjs/nn';
+import { type Embedding, Linear, Parameter } from '@graftjs/nn';
 import { MergeError, place } from '@graftjs/peft';
 import { cast, type Tensor, type Variable } from '@graftjs/tensor';
 
-/** What an adapter does to a parameter of a linear layer: f32, a weight as `[out, in]`. */
+/** What an adapter does to a parameter of a layer: f32, a linear layer's weight as `[out, in]`. */
 export interface MergeChange {
   readonly field: 'weight' | 'bias';
   /** Of the parameter as it is now: the adapter added. */
@@ -15,10 +15,10 @@ export interface MergeChange {
   readonly keepOriginal?: boolean;
 }
 
-/** What can be merged into a linear layer. */
+/** What can be merged into a layer. */
 export interface Mergeable {
   readonly path: string;
-  readonly base: Linear;
+  readonly base: Linear | Embedding;
   changes(): MergeChange[];
 }
 
@@ -87,12 +87,13 @@ export class LayerMerge {
   }
 
   #of(field: MergeChange['field']): Parameter {
-    return this.#layer.base[field]!;
+    return (this.#layer.base as Linear)[field]!;
   }
 
   #stored(change: MergeChange, which: 'merged' | 'unmerged'): Tensor {
     const { base } = this.#layer;
-    const value = change.field === 'weight' ? base.asStored(change[which]) : change[which];
+    const isMatrix = change.field === 'weight' && base instanceof Linear;
+    const value = isMatrix ? base.asStored(change[which]) : change[which];
     return cast(value, this.#of(change.field).dtype);
   }
 

@@ -135,7 +135,8 @@ const lossOf = (model: CausalLM, batch: PeftBatch) =>
   mul(tokenLossSum(logitsOf(model, batch), batch.labels), 1 / batch.supervised);
 
 /** A name in memory without the adapter's. */
-const onDisk = (name: string): string => name.replace(/\.(modules_to_save\.)?default(?=\.|$)/, '');
+const onDisk = (name: string): string =>
+  name.replace(/\.(modules_to_save\.)?default(?=\.|$)/, '').replace(/(lora_magnitude_vector)\.weight$/, '$1');
 
 /** Sets have no order in Python. */
 export const sorted = (entries: [string, unknown][]): [string, unknown][] =>
