@@ -1,6 +1,7 @@
 import { type Context, Module, Site } from '@graftjs/nn';
 import { add, type Tensor } from '@graftjs/tensor';
-import type { CausalAttention, PassInputs } from './causal-attention.ts';
+import type { CausalAttention } from './causal-attention.ts';
+import type { PassInputs } from './multi-head-attention.ts';
 
 /** What an attachment to a sub-layer's output sees. */
 export interface SublayerDetails {
@@ -8,7 +9,7 @@ export interface SublayerDetails {
   readonly input: Tensor;
   /** What the skip connection carries past the sub-layer. */
   readonly residual: Tensor;
-  readonly block: DecoderBlock;
+  readonly block: Module;
   readonly context: Context;
 }
 

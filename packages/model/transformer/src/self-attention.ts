@@ -1,7 +1,8 @@
 import { type Context, Linear } from '@graftjs/nn';
 import { rotary } from '@graftjs/ops';
 import type { Tensor } from '@graftjs/tensor';
-import { CausalAttention, type HeadConfig, type PassInputs } from './causal-attention.ts';
+import { CausalAttention } from './causal-attention.ts';
+import type { HeadConfig, PassInputs } from './multi-head-attention.ts';
 
 export interface AttentionConfig extends HeadConfig {
   readonly hiddenSize: number;
