@@ -29,6 +29,7 @@ def make(root):
 
     from adalora_schedule import make_adalora_schedule
     from bases import make_bases
+    from combinations import make_combinations
     from lora import make_lora
     from methods import make_methods
     from optimizers import make_optimizers
@@ -43,6 +44,7 @@ def make(root):
     make_bases(root)
     make_lora(root)
     make_methods(root)
+    make_combinations(root)
     make_prompt_learning(root)
     make_peft_facts(root)
     make_rotary(root)

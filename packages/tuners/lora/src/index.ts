@@ -1,3 +1,6 @@
+export type { CombinationOptions, CombinationType } from './combination/combination-type.ts';
+export { combineAdapters } from './combination/combine-adapters.ts';
+export type { MajoritySignMethod } from './combination/task-arithmetic.ts';
 export {
   type LoraConfig,
   type LoraInitialization,

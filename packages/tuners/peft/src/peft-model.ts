@@ -26,7 +26,7 @@ import {
   useCopies,
   useOriginals,
 } from './replacements.ts';
-import type { AdapterTensor, Tuner } from './tuner.ts';
+import type { AdapterTensor, AttachedAdapter, Tuner } from './tuner.ts';
 
 /**
  * A base model with adapters. The base is frozen; adapters are added, switched, trained, merged, saved and loaded by
@@ -63,6 +63,11 @@ export class PeftModel<Base extends Module = Module> {
   /** Adapters whose effect is in the base's weights now. */
   get mergedAdapters(): readonly string[] {
     return this.#merged;
+  }
+
+  /** What a tuner put on the model for an adapter. @throws AdapterNameError */
+  attached(name: string): AttachedAdapter {
+    return this.#entry(name).attached;
   }
 
   /** An adapter's config, with what the model decided filled in. @throws AdapterNameError */

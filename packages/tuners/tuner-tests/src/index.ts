@@ -1,6 +1,6 @@
 export { modelTypes, smallModel } from './models.ts';
 export { defaultLayers } from './target-layers.ts';
-export { type PeftCases, testAgainstPeft } from './test-against-peft.ts';
+export { deviation, type PeftCases, testAgainstPeft } from './test-against-peft.ts';
 export { testPromptAgainstPeft } from './test-prompt-against-peft.ts';
 export { type PromptOnText, testPromptOnText } from './test-prompt-on-text.ts';
 export { testTuner } from './test-tuner.ts';
