@@ -37,7 +37,7 @@ export interface PassInputs {
   readonly segments?: Tensor;
 }
 
-/** What an attachment to keys or values sees. */
+/** What an attachment to queries, keys or values sees. */
 export interface KeyValueDetails {
   readonly layer: MultiHeadAttention;
   readonly layerIndex: number;
@@ -46,6 +46,8 @@ export interface KeyValueDetails {
 
 /** What all attention has in common; the projections, and what becomes of positions, are theirs. */
 export abstract class MultiHeadAttention extends Module {
+  /** Queries, `[b, heads, t, headDim]`, after their rotation where they are rotated. */
+  readonly queries: Site<KeyValueDetails> = new Site();
   /**
    * Keys and values, `[b, kvHeads, t, headDim]`, before they enter the cache (keys after their rotation, where they
    * are rotated). An attachment may put others in front along the third axis, the same number in both: every query
@@ -77,12 +79,13 @@ export abstract class MultiHeadAttention extends Module {
     const { heads, headDim, window, scale, dropout } = this.heads;
     const [b, , t] = q.shape as [number, number, number];
     const details: KeyValueDetails = { layer: this, layerIndex: this.layerIndex, context };
+    const queries = this.queries.apply(q, details);
     let keys = this.keys.apply(k, details);
     let values = this.values.apply(v, details);
     const front = keys.shape[2]! - k.shape[2]!;
     if (cache) ({ keys, values } = cache.extend(this.layerIndex, keys, values));
     const offset = cache && (front > 0 ? add(cache.position, front) : cache.position);
-    const mixed = attention(q, keys, values, {
+    const mixed = attention(queries, keys, values, {
       causal: this.causal,
       ...(bias ? { bias: bias(t, keys.shape[2]!, offset) } : {}),
       ...(window ? { window } : {}),

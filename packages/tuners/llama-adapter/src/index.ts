@@ -1,0 +1,2 @@
+export { type LlamaAdapterConfig, type LlamaAdapterOptions, llamaAdapterConfig } from './config.ts';
+export { llamaAdapter } from './llama-adapter.ts';
