@@ -62,7 +62,8 @@ test('the fused projection is the default target of GPT-2, and the flag is set r
 
 test('where targets differ, the flag is that of the last one, as in PEFT', async () => {
   const { report, peft } = await adapted({ targetModules: ['c_attn', 'lm_head'] });
-  expect(report.warnings).toEqual([conv, plain]);
+  const alone = 'lm_head is changed alone: the modules that share its weight are not';
+  expect(report.warnings).toEqual([conv, plain, alone]);
   expect(peft.configOf('default')).toMatchObject({ fanInFanOut: false });
   const all = await adapted({ targetModules: 'all-linear' });
   expect(all.report.targets).toHaveLength(8);
