@@ -12,7 +12,7 @@ export { tokenLossSum } from './causal-loss.ts';
 export { ConfigError } from './config-json.ts';
 export { type GgufModel, ggufModel } from './gguf/gguf-model.ts';
 export type { GPT2Config } from './gpt2/config.ts';
-export { GPT2LMHeadModel, GPT2Model, gpt2, PositionsError } from './gpt2/model.ts';
+export { GPT2LMHeadModel, GPT2Model, gpt2 } from './gpt2/model.ts';
 export type { LlamaConfig } from './llama/config.ts';
 export { LlamaForCausalLM, LlamaModel, llama } from './llama/model.ts';
 export {
@@ -26,4 +26,5 @@ export {
 } from './load.ts';
 export { newCache } from './new-cache.ts';
 export { parseConfig } from './parse-config.ts';
+export { PositionsError } from './positions.ts';
 export { type SaveOptions, saveModel } from './save.ts';

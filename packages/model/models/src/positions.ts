@@ -21,3 +21,27 @@ export function positionsOf({ inputIds, positions, cache, segments }: CausalInpu
   if (segments) return sub(inRow, reshape(narrow(segments, 2, 0, 1), [-1, t]));
   return cache ? add(inRow, broadcastTo(cache.position, [t])) : inRow;
 }
+
+/** A text is longer than the model has positions for. */
+export class PositionsError extends RangeError {
+  override readonly name = 'PositionsError';
+  readonly tokens: number;
+  readonly maxPositions: number;
+
+  constructor(tokens: number, maxPositions: number) {
+    super(
+      `a text of ${tokens} tokens (with padding) is longer than the model's ${maxPositions} positions: cut it`,
+    );
+    this.tokens = tokens;
+    this.maxPositions = maxPositions;
+  }
+}
+
+/**
+ * For learned positions that are counted.
+ * @param t tokens of a row, counting a virtual prompt
+ * @throws PositionsError
+ */
+export function checkLength({ positions, segments }: CausalInputs, t: number, maxPositions: number): void {
+  if (t > maxPositions && !positions && !segments) throw new PositionsError(t, maxPositions);
+}

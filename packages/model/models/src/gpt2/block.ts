@@ -1,7 +1,7 @@
 import { type Context, LayerNorm, Linear, Module, trainingDropout } from '@graftjs/nn';
 import { narrow, type Tensor } from '@graftjs/tensor';
 import { type BlockParts, CausalAttention, DecoderBlock, type PassInputs } from '@graftjs/transformer';
-import { activations } from './activations.ts';
+import { activations } from '../activations.ts';
 import type { GPT2Config } from './config.ts';
 
 /** A linear layer as GPT-2 stores it: weight `[in, out]`, and a bias. */

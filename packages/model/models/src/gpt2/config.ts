@@ -1,7 +1,7 @@
 import type { JsonObject } from '@graftjs/checkpoint';
+import { type ActivationName, activationOf } from '../activations.ts';
 import type { ModelConfig } from '../architecture.ts';
 import { ConfigError, chance, count, flag, mostLayers, positive, tokenIds } from '../config-json.ts';
-import { type ActivationName, activationNames } from './activations.ts';
 
 /** GPT-2: what `config.json` says, with Hugging Face's defaults filled in. */
 export interface GPT2Config extends ModelConfig {
@@ -40,12 +40,6 @@ export function parseGPT2Config(json: JsonObject, generation: JsonObject = {}): 
   const heads = read('num_attention_heads', 12);
   if (hiddenSize % heads !== 0)
     throw new ConfigError('n_embd', `${hiddenSize} is not a multiple of n_head, ${heads}`);
-  const activation = json.activation_function ?? 'gelu_new';
-  if (!activationNames.includes(activation as ActivationName))
-    throw new ConfigError(
-      'activation_function',
-      `${JSON.stringify(activation)} is not supported; supported are ${activationNames.join(', ')}`,
-    );
   const headDim = hiddenSize / heads;
   const scale = flag(json, 'scale_attn_weights', true) ? headDim ** -0.5 : 1;
   const byLayer = flag(json, 'scale_attn_by_inverse_layer_idx');
@@ -59,7 +53,7 @@ export function parseGPT2Config(json: JsonObject, generation: JsonObject = {}): 
     heads,
     headDim,
     maxPositions: read('max_position_embeddings', 1024),
-    activation: activation as ActivationName,
+    activation: activationOf(json, 'activation_function', 'gelu_new'),
     normEps: positive(json, 'layer_norm_epsilon', 1e-5),
     embeddingDropout: chance(json, 'embd_pdrop', 0.1),
     attentionDropout: chance(json, 'attn_pdrop', 0.1),

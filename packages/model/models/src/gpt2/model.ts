@@ -1,24 +1,9 @@
 import { type Context, Embedding, LayerNorm, Linear, Module, Site, trainingDropout } from '@graftjs/nn';
 import { add, type Tensor } from '@graftjs/tensor';
 import type { Architecture, CausalInputs, CausalLM, PositionDetails } from '../architecture.ts';
-import { positionsOf } from '../positions.ts';
+import { checkLength, positionsOf } from '../positions.ts';
 import { GPT2Block } from './block.ts';
 import { type GPT2Config, parseGPT2Config } from './config.ts';
-
-/** A text is longer than the model has positions for. */
-export class PositionsError extends RangeError {
-  override readonly name = 'PositionsError';
-  readonly tokens: number;
-  readonly maxPositions: number;
-
-  constructor(tokens: number, maxPositions: number) {
-    super(
-      `a text of ${tokens} tokens (with padding) is longer than the model's ${maxPositions} positions: cut it`,
-    );
-    this.tokens = tokens;
-    this.maxPositions = maxPositions;
-  }
-}
 
 /**
  * Embeddings of tokens and positions, blocks, final norm. Attachments to the token embeddings' output may put virtual
@@ -50,7 +35,7 @@ export class GPT2Model extends Module {
     const { maxPositions, embeddingDropout } = this.#config;
     const tokens = this.wte.forward(inputs.inputIds, context);
     const t = tokens.shape[1]!;
-    if (t > maxPositions && !inputs.positions && !inputs.segments) throw new PositionsError(t, maxPositions);
+    checkLength(inputs, t, maxPositions);
     const positions = this.positions.apply(positionsOf(inputs, t), { context });
     const embedded = add(tokens, this.wpe.forward(positions, context));
     let hidden = trainingDropout(embedded, embeddingDropout, context, 'embd_pdrop');
