@@ -147,6 +147,7 @@ interface AttentionShape {
   readonly d: number;
   /** Sequences of the bias: 1 or b. */
   readonly bias?: number;
+  readonly softcap?: number;
   readonly causal?: boolean;
   readonly window?: number;
   readonly offset?: readonly number[];
@@ -193,6 +194,7 @@ function attentionCase(label: string, s: AttentionShape): OpCase {
     ],
     attrs: {
       scale: 1 / Math.sqrt(d),
+      softcap: s.softcap ?? 0,
       causal: s.causal ?? false,
       window: s.window ?? 0,
       hasBias: bias !== undefined,
@@ -293,6 +295,27 @@ const attentionCases = [
     tk: 23,
     d: 4,
     bias: 2,
+    causal: true,
+    window: 6,
+    offset: [3, 3],
+    keyMask: (batch, key) => (key + batch) % 5 !== 0,
+    segments: [
+      [8, 3, 9],
+      [1, 12, 4],
+    ],
+    prefix: 3,
+  }),
+  // scaled scores are up to ten times as large
+  attentionCase('soft cap', { b: 2, h: 4, kv: 2, tq: 17, tk: 17, d: 8, causal: true, softcap: 0.75 }),
+  attentionCase('soft cap, bias, segments, a prefix and everything else', {
+    b: 2,
+    h: 4,
+    kv: 2,
+    tq: 20,
+    tk: 23,
+    d: 12,
+    softcap: 2,
+    bias: 1,
     causal: true,
     window: 6,
     offset: [3, 3],

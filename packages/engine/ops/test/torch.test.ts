@@ -66,6 +66,7 @@ const operations: Record<string, (x: readonly Tensor[], angles?: Float64Array) =
   crossEntropy: ([logits]) => crossEntropy(logits!, i32([4], [2, 0, -100, 5])),
   attention: ([q, k, v]) => attention(q!, k!, v!, { causal: true }),
   attentionWindow: ([q, k, v]) => attention(q!, k!, v!, { causal: true, window: 3 }),
+  attentionSoftcap: ([q, k, v]) => attention(q!, k!, v!, { causal: true, softcap: 1.5 }),
   attentionKeyMask: ([q, k, v]) =>
     attention(q!, k!, v!, { keyMask: i32([2, 5], [1, 1, 0, 1, 1, 1, 1, 1, 0, 0]) }),
 };

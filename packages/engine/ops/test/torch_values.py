@@ -79,4 +79,9 @@ x, w, b = draw(2, 3, 8), draw(8), draw(8)
 case("layerNorm", [x, w, b], F.layer_norm(x, (8,), w, b, eps=1e-5))
 case("layerNormPlain", [x], F.layer_norm(x, (8,), eps=1e-5))
 
+q, k, v = draw(2, 4, 5, 8), draw(2, 2, 5, 8), draw(2, 2, 5, 8)
+scores = 1.5 * torch.tanh(q @ k.repeat_interleave(2, 1).transpose(-1, -2) / 8**0.5 / 1.5)
+scores = scores.masked_fill(torch.ones(5, 5).triu(1).bool(), -torch.inf)
+case("attentionSoftcap", [q, k, v], F.softmax(scores, -1) @ v.repeat_interleave(2, 1))
+
 Path(__file__).with_name("torch-values.json").write_text(json.dumps(cases, indent=2) + "\n")

@@ -86,6 +86,7 @@ test('shapes that do not fit are refused with what is needed', () => {
   expect(() => attention(q, zeros([1, 2, 3, 6]), zeros([1, 2, 3, 6]))).toThrow(ShapeError);
   expect(() => attention(q, q, zeros([1, 4, 5, 8]))).toThrow('of one b and d');
   expect(() => attention(q, q, q, { bias: zeros([1, 1, 3, 3]) })).toThrow('bias [1 or b, h, tq, tk]');
+  expect(() => attention(q, q, q, { softcap: -1 })).toThrow('a soft cap (-1)');
   expect(() => attention(q, q, q, { window: 4 })).toThrow('needs causal: true');
   expect(() => attention(q, q, q, { offset: zeros([], 'f32') })).toThrow('i32 offset');
   expect(() => attention(q, q, q, { keyMask: zeros([1, 4], 'i32') })).toThrow('keyMask [b, tk]');

@@ -25,6 +25,7 @@ import {
   sub,
   sum,
   type Tensor,
+  tanh,
   transpose,
   where,
 } from '@graftjs/tensor';
@@ -70,7 +71,9 @@ function decompose(inputs: readonly Tensor[], attrs: Attrs): Tensor[] {
   const products = matmul(reshape(q, [b, kvHeads, group * tq, d]), transpose(k));
   const scaled = mul(reshape(products, grouped), attrs.scale as number);
   const bias = attrs.hasBias ? inputs[optionalOperands(attrs).bias!] : undefined;
-  const scores = bias ? add(scaled, reshape(cast(bias, 'f32'), [-1, ...grouped.slice(1)])) : scaled;
+  const softcap = attrs.softcap as number;
+  const capped = softcap > 0 ? mul(tanh(mul(scaled, 1 / softcap)), softcap) : scaled;
+  const scores = bias ? add(capped, reshape(cast(bias, 'f32'), [-1, ...grouped.slice(1)])) : capped;
   const visible = visibility(inputs, attrs);
   const masked = visible ? where(visible, scores, hiddenScore) : scores;
   const greatest = detach(max(masked, [-1], { keepDims: true }));
@@ -124,6 +127,8 @@ export const attentionGradientOp: Op = defineOp({
 export interface AttentionOptions {
   /** Factor of the scores. Default 1 / sqrt(d). */
   readonly scale?: number;
+  /** c > 0: scaled scores s become c tanh(s / c) before anything is added to them (Gemma 2). Default: they stay. */
+  readonly softcap?: number;
   /**
    * Added to the scaled scores: f32 `[b, h, tq, tk]`, or `[1, h, tq, tk]` for all sequences, such as a bias by relative
    * positions (Raffel et al., 2020). Has a gradient, summed over the sequences that share it. Default: none.
@@ -153,14 +158,14 @@ export interface AttentionOptions {
 }
 
 /**
- * softmax(scale q kᵀ + bias) v for each head (Vaswani et al., 2017), with grouped queries (Ainslie et al., 2023):
+ * softmax(cap(scale q kᵀ) + bias) v for each head (Vaswani et al., 2017), with grouped queries (Ainslie et al., 2023):
  * q `[b, h, tq, d]`, k and v `[b, kvHeads, tk, d]` with h a multiple of kvHeads -> `[b, h, tq, d]`; query head i
  * uses the keys of head floor(i kvHeads / h). A query that sees no key gives zeros.
- * @throws ShapeError where the shapes do not fit, or `window` is given without `causal` or `prefix` without
+ * @throws ShapeError where the shapes do not fit, the soft cap is not positive, or `window` is given without `causal` or `prefix` without
  * `segments`; DropoutError where the chance is not in [0, 1].
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  const { bias, causal = false, window = 0, offset, keyMask, segments, prefix = 0 } = options;
+  const { softcap = 0, bias, causal = false, window = 0, offset, keyMask, segments, prefix = 0 } = options;
   const [b, h, tq, d] = q.shape;
   const [, kvHeads, tk] = k.shape;
   const shapes = [q.shape, k.shape, v.shape];
@@ -174,6 +179,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     throw new ShapeError('attention', shapes, `${h} query heads are no multiple of ${kvHeads} key heads`);
   if (bias && ![1, b!].some((n) => sameShape(bias.shape, [n, h!, tq!, tk!])))
     throw new ShapeError('attention', [...shapes, bias.shape], 'needs a bias [1 or b, h, tq, tk]');
+  if (!(softcap >= 0 && Number.isFinite(softcap)))
+    throw new ShapeError('attention', shapes, `a soft cap (${softcap}) is positive`);
   if (window < 0 || (window > 0 && !causal))
     throw new ShapeError('attention', shapes, `a window (${window}) is positive and needs causal: true`);
   if (offset && (offset.dtype !== 'i32' || !(offset.size === 1 || sameShape(offset.shape, [b!]))))
@@ -188,6 +195,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   if (!(p >= 0 && p <= 1)) throw new DropoutError(p);
   const attrs = {
     scale: options.scale ?? 1 / Math.sqrt(d!),
+    softcap,
     causal,
     window,
     hasBias: bias !== undefined,

@@ -1,5 +1,5 @@
 import type { NamedBuffer } from '../kernel-text.ts';
-import { type Frame, scoreBuffers, scoreOf } from './frame.ts';
+import { type Frame, letScore, scoreBuffers } from './frame.ts';
 import { dotProduct, sharedRow } from './tile.ts';
 
 /** With segments a row of statistics is (logSum, D, begin and end of the segment), else (logSum, D). */
@@ -37,7 +37,7 @@ ${dotProduct(
   (c) => `k${c}`,
   (c) => `q${c}`,
 )}
-    let score = ${scoreOf(frame, 'product', 'place', 'held')};
+    ${letScore(frame, 'product', 'place', 'held')}
 ${
   packed
     ? `

@@ -9,14 +9,23 @@ import {
   weightCotangent,
 } from './backward-frame.ts';
 import { biasDispatch } from './bias-gradient-kernel.ts';
-import { type Frame, frameOf, offsetStride, optionalBuffer, ownersDispatch, unmasked } from './frame.ts';
+import {
+  type Frame,
+  frameOf,
+  offsetStride,
+  optionalBuffer,
+  ownersDispatch,
+  throughCap,
+  unmasked,
+} from './frame.ts';
 import { queryWalk } from './query-walk.ts';
 import { each, loadOwned, storeOwned } from './tile.ts';
 
 /**
  * The gradient of attention without the matrix of scores (Dao et al., 2022, appendix B). With P = exp(scores -
  * logSum) found again row by row, and D = rowsum(dO O):
- * dV = Pᵀ dO, dS = P (dO Vᵀ - D), dQ = scale dS K, dK = scale dSᵀ Q, dBias = dS.
+ * dV = Pᵀ dO, dS = P (dO Vᵀ - D), dQ = scale dS K, dK = scale dSᵀ Q, dBias = dS; with a soft cap, in dQ and dK,
+ * dS (1 - tanh²) stands for dS.
  * Dispatches: D; dQ with lanes that own queries; dK and dV with lanes that own keys and pass over the queries of all
  * heads that share them, in two where a device binds too few buffers for both; dBias.
  */
@@ -101,7 +110,8 @@ ${each(vectors, (c) => `  var dq${c} = vec4<f32>();`)}`,
     forKey: `
 ${weightCotangent(frame)}
     let dS = select(0.0, exp(score - stat.x) * (dP - stat.y), seen);
-${each(vectors, (c) => `    dq${c} = fma(k${c}, vec4<f32>(dS), dq${c});`)}`,
+    let dProduct = ${throughCap(frame, 'dS')};
+${each(vectors, (c) => `    dq${c} = fma(k${c}, vec4<f32>(dProduct), dq${c});`)}`,
     end: storeOwned(tile, [{ name: 'dq', buffer: 'dq', at: 'at', times: 'p.scale' }]),
   });
   return ownersDispatch(frame, {
@@ -174,7 +184,8 @@ ${
   wantsK
     ? `${weightCotangent(frame)}
     let dS = weight * (dP - stat.y);
-${each(vectors, (c) => `    dk${c} = fma(q${c}, vec4<f32>(dS), dk${c});`)}`
+    let dProduct = ${throughCap(frame, 'dS')};
+${each(vectors, (c) => `    dk${c} = fma(q${c}, vec4<f32>(dProduct), dk${c});`)}`
     : ''
 }
   }

@@ -68,11 +68,24 @@ export const scoreBuffers = ({ operands }: Frame): NamedBuffer[] => [
   ...optionalBuffer('keyMask', 'i32', operands.keyMask),
 ];
 
-/** Text of a score: the scaled product of the query at `place` among all and a key (i32 `key`), and its bias. */
-export const scoreOf = ({ operands }: Frame, product: string, place: string, key: string): string =>
-  operands.bias === undefined
-    ? product
-    : `${product} + bias[(${place} - batch * p.biasShared) * u32(p.keys) + u32(${key})]`;
+const isCapped = ({ request }: Frame): boolean => (request.attrs.softcap as number) > 0;
+
+/**
+ * Text that makes `score`: the scaled product of the query at `place` among all and a key (i32 `key`), capped, and its
+ * bias. Beyond ±15 tanh is ±1 in f32, and some drivers overflow there.
+ */
+export function letScore(frame: Frame, product: string, place: string, key: string): string {
+  const { bias } = frame.operands;
+  const capped = isCapped(frame);
+  return `${capped ? `let bent = tanh(clamp(${product} / p.softcap, -15.0, 15.0));` : ''}
+    let score = ${capped ? 'bent * p.softcap' : product}${
+      bias === undefined ? '' : ` + bias[(${place} - batch * p.biasShared) * u32(p.keys) + u32(${key})]`
+    };`;
+}
+
+/** Text of the change of the loss with a product, out of that with {@link letScore}'s `score`. */
+export const throughCap = (frame: Frame, dScore: string): string =>
+  isCapped(frame) ? `${dScore} * (1.0 - bent * bent)` : dScore;
 
 /** Text that says whether any query may see a key. */
 export const unmasked = ({ operands }: Frame, key: string): string =>
@@ -121,6 +134,7 @@ export function ownersDispatch(frame: Frame, dispatch: OwnersDispatch): KernelDi
     ['window', 'i32', (attrs.window as number) || 2 ** 30],
     ['prefix', 'i32', attrs.prefix as number],
     ['scale', 'f32', attrs.scale as number],
+    ['softcap', 'f32', attrs.softcap as number],
     // rows of the bias that all sequences share: nothing to step over for the next sequence
     ['biasShared', 'u32', biasIsShared(frame) ? e.heads * e.queries : 0],
     ...(dispatch.words ?? []),

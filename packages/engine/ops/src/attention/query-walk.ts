@@ -1,4 +1,4 @@
-import { type Frame, scoreOf, unmasked } from './frame.ts';
+import { type Frame, letScore, unmasked } from './frame.ts';
 import { dotProduct, loadOwned, type OwnedRow, sharedRow } from './tile.ts';
 
 /** What a kernel does whose lanes own queries and pass over the keys that they see. */
@@ -68,7 +68,7 @@ ${dotProduct(
   (c) => `q${c}`,
   (c) => `k${c}`,
 )}
-    let score = ${scoreOf(frame, 'product', 'place', 'key')};
+    ${letScore(frame, 'product', 'place', 'key')}
     let seen = ${unmasked(frame, 'u32(key)')} && ${
       packed
         ? 'key <= select(highestOwn, highest, inPrefix) && key > select(lowestOwn, lowestOfPrefix, inPrefix)'
