@@ -28,6 +28,10 @@ const variants: Record<string, RuntimeOptions> = {
   'as on a GPU without subgroups': { traits: { isCpu: false, subgroupSize: 0 } },
 };
 
+/** Long cases run where their kernels are those of this machine, and through their decomposition. */
+const casesFor = (variant: string): readonly OpCase[] =>
+  opCases.filter((c) => !c.long || variant === 'as chosen here' || variant === 'decomposed');
+
 /** Of the largest entry. Sums of a few hundred f32 terms and exp of numbers up to 40 stay within this. */
 const bound = 1e-5;
 const stepSize = 1e-5;
@@ -83,7 +87,7 @@ describe.each(Object.keys(variants))('kernels against float64, %s', (variant) =>
   beforeAll(() => {
     runtime = new Runtime(gpu, { ...variants[variant]!, poison: true });
   });
-  const tried = opCases.filter((c) => !c.long || variant === 'as chosen here' || variant === 'decomposed');
+  const tried = casesFor(variant);
   test.each(tried.map((c) => [c.name, c] as const))('%s', async (_, c) => {
     const { outputs, values, loss, wrt } = build(c);
     const tensors = [...outputs, ...(wrt.length ? gradients(loss, wrt) : [])];
@@ -104,30 +108,30 @@ describe.each(Object.keys(variants))('kernels against float64, %s', (variant) =>
  */
 const halfBounds = { f16: 4 * 2 ** -11, bf16: 4 * 2 ** -8 } as const;
 
-describe.each(Object.entries(halfBounds) as ['f16' | 'bf16', number][])(
-  'operands of %s against float64',
-  (half, halfBound) => {
-    let runtime: Runtime;
-    beforeAll(() => {
-      runtime = new Runtime(gpu, { poison: true });
+describe.each([
+  ...Object.keys(variants).map((variant) => ['f16', variant] as const),
+  ['bf16', 'as chosen here'],
+] as const)('operands of %s against float64, %s', (half, variant) => {
+  let runtime: Runtime;
+  beforeAll(() => {
+    runtime = new Runtime(gpu, { ...variants[variant]!, poison: true });
+  });
+  const tried = casesFor(variant).filter((c) => c.inputs().some(({ data }) => data instanceof Float32Array));
+  test.each(tried.map((c) => [c.name, c] as const))('%s', async (_, c) => {
+    const { outputs, values, loss, wrt } = build(c, half);
+    const tensors = [...outputs, ...(wrt.length ? gradients(loss, wrt) : [])];
+    const expected = evaluate(tensors, values);
+    const got = await runtime.evaluate(tensors);
+    tensors.forEach((t, i) => {
+      const numbers = got[i] instanceof Uint16Array ? widenHalves(half, got[i]) : got[i]!;
+      expect(numbers.length).toBe(sizeOf(t.shape));
+      expect(
+        worst(numbers, expected[i]!),
+        i < outputs.length ? `output ${i}` : `gradient ${i - outputs.length}`,
+      ).toBeLessThan(halfBounds[half]);
     });
-    const tried = opCases.filter((c) => c.inputs().some(({ data }) => data instanceof Float32Array));
-    test.each(tried.map((c) => [c.name, c] as const))('%s', async (_, c) => {
-      const { outputs, values, loss, wrt } = build(c, half);
-      const tensors = [...outputs, ...(wrt.length ? gradients(loss, wrt) : [])];
-      const expected = evaluate(tensors, values);
-      const got = await runtime.evaluate(tensors);
-      tensors.forEach((t, i) => {
-        const numbers = got[i] instanceof Uint16Array ? widenHalves(half, got[i]) : got[i]!;
-        expect(numbers.length).toBe(sizeOf(t.shape));
-        expect(
-          worst(numbers, expected[i]!),
-          i < outputs.length ? `output ${i}` : `gradient ${i - outputs.length}`,
-        ).toBeLessThan(halfBound);
-      });
-    });
-  },
-);
+  });
+});
 
 describe('gradients against central differences in float64', () => {
   test.each(opCases.filter((c) => c.wrt.length).map((c) => [c.name, c] as const))('%s', (_, c) => {

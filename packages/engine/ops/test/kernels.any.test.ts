@@ -40,8 +40,7 @@ const withGradientKernel = new Set(['attention', 'crossEntropy', 'layerNorm', 'r
 function expectedKernels({ op, name, wrt }: OpCase, traits: KernelTraits): string[] {
   if (!op.kernel) return [];
   const isAttention = op.name === 'attention';
-  if (isAttention && (/no vectors|dropout/.test(name) || (traits.isCpu && traits.subgroupSize === 0)))
-    return [];
+  if (isAttention && (/no vectors/.test(name) || (traits.isCpu && traits.subgroupSize === 0))) return [];
   const fewQueries = isAttention && !traits.isCpu && /one (query|of each)/.test(name);
   // a forward kernel that binds every optional operand
   const tooMany = isAttention && traits.maxStorageBuffers < 9 && /bias.*everything/.test(name);

@@ -26,6 +26,7 @@ export type {
   KernelRequest,
   KernelTraits,
 } from './kernel.ts';
+export { philoxText } from './philox-text.ts';
 export * from './primitives/contraction.ts';
 export * from './primitives/creation.ts';
 export * from './primitives/elementwise.ts';

@@ -151,8 +151,8 @@ export interface AttentionOptions {
   /** With `segments`: so many keys in front belong to every segment, as if it followed right after them. Default 0. */
   readonly prefix?: number;
   /**
-   * Dropout of the softmax's weights, as `dropout` draws it. There is no kernel for it: the weights `[b, h, tq, tk]`
-   * are stored. Default: none.
+   * Dropout of the softmax's weights, as `dropout` draws it for `[b, h, tq, tk]`; the kernels draw it again instead of
+   * storing it. Default: none.
    */
   readonly dropout?: { readonly p: number; readonly seed: Tensor; readonly stream: number };
 }

@@ -1,4 +1,5 @@
 import type { NamedBuffer } from '../kernel-text.ts';
+import { afterDropout, letShare, seedBuffer } from './dropout-text.ts';
 import { type Frame, letScore, scoreBuffers } from './frame.ts';
 import { dotProduct, sharedRow } from './tile.ts';
 
@@ -15,6 +16,7 @@ export const inputBuffers = (frame: Frame): NamedBuffer[] => [
   ...scoreBuffers(frame),
   ['dO', 'vec4<f32>', { input: frame.request.inputs.length - 1 }],
   statsBuffer(frame),
+  ...seedBuffer(frame),
 ];
 
 /** Text of the offset of a sequence, which lies behind the statistics. */
@@ -47,14 +49,16 @@ ${
     let reached = inPrefix || (key >= segment.x && key < segment.y);`
     : ''
 }
-    let seen = unmasked && (p.causal == 0u || (key <= offset + row && key > offset + row${packed ? ' - back' : ''} - p.window))${packed ? ' && reached' : ''};`;
+    let seen = unmasked && (p.causal == 0u || (key <= offset + row && key > offset + row${packed ? ' - back' : ''} - p.window))${packed ? ' && reached' : ''};
+${letShare(frame, 'held')}`;
 }
 
-/** Text of `dP`, the change of the loss with the weight of a query and a key. */
-export const weightCotangent = ({ tile }: Frame): string =>
-  dotProduct(
-    tile,
-    'dP',
+/** Text of `dP`, the change of the loss with the weight of a query and a key, before its dropout. */
+export const weightCotangent = (frame: Frame): string =>
+  `${dotProduct(
+    frame.tile,
+    'dKept',
     (c) => `v${c}`,
     (c) => `dO${c}`,
-  );
+  )}
+    let dP = ${afterDropout(frame, 'dKept')};`;

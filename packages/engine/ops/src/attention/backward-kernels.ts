@@ -9,6 +9,7 @@ import {
   weightCotangent,
 } from './backward-frame.ts';
 import { biasDispatch } from './bias-gradient-kernel.ts';
+import { afterDropout, letShare } from './dropout-text.ts';
 import {
   type Frame,
   frameOf,
@@ -23,15 +24,15 @@ import { each, loadOwned, storeOwned } from './tile.ts';
 
 /**
  * The gradient of attention without the matrix of scores (Dao et al., 2022, appendix B). With P = exp(scores -
- * logSum) found again row by row, and D = rowsum(dO O):
- * dV = Pᵀ dO, dS = P (dO Vᵀ - D), dQ = scale dS K, dK = scale dSᵀ Q, dBias = dS; with a soft cap, in dQ and dK,
+ * logSum) found again row by row, M the shares that dropout keeps, drawn again, and D = rowsum(dO O):
+ * dV = (P M)ᵀ dO, dS = P (M dO Vᵀ - D), dQ = scale dS K, dK = scale dSᵀ Q, dBias = dS; with a soft cap, in dQ and dK,
  * dS (1 - tanh²) stands for dS.
  * Dispatches: D; dQ with lanes that own queries; dK and dV with lanes that own keys and pass over the queries of all
  * heads that share them, in two where a device binds too few buffers for both; dBias.
  */
 export const attentionGradientKernel: KernelFactory = (request, traits) => {
   const frame = frameOf(request, traits);
-  if (!frame || traits.maxStorageBuffers < 8) return undefined;
+  if (!frame || traits.maxStorageBuffers < inputBuffers(frame).length + 1) return undefined;
   const { extents: e } = frame;
   const wrt = request.attrs.wrt as readonly number[];
   const scratch: TensorSpec[] = [
@@ -108,6 +109,7 @@ function queryDispatch(frame: Frame, output: number): KernelDispatch {
   let stat = stats[place];
 ${each(vectors, (c) => `  var dq${c} = vec4<f32>();`)}`,
     forKey: `
+${letShare(frame, 'key')}
 ${weightCotangent(frame)}
     let dS = select(0.0, exp(score - stat.x) * (dP - stat.y), seen);
     let dProduct = ${throughCap(frame, 'dS')};
@@ -179,7 +181,8 @@ ${wantsV ? each(vectors, (c) => `  var dv${c} = vec4<f32>();`) : ''}
     let place = head * u32(p.queries) + u32(row);
 ${queryOfKey(frame)}
     let weight = select(0.0, exp(score - stat.x), seen);
-${wantsV ? each(vectors, (c) => `    dv${c} = fma(dO${c}, vec4<f32>(weight), dv${c});`) : ''}
+    let mixed = ${afterDropout(frame, 'weight')};
+${wantsV ? each(vectors, (c) => `    dv${c} = fma(dO${c}, vec4<f32>(mixed), dv${c});`) : ''}
 ${
   wantsK
     ? `${weightCotangent(frame)}

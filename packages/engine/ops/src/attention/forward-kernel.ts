@@ -1,5 +1,6 @@
 import type { KernelFactory } from '@graftjs/tensor';
 import type { NamedBuffer } from '../kernel-text.ts';
+import { afterDropout, letShare, seedBuffer } from './dropout-text.ts';
 import { frameOf, offsetStride, optionalBuffer, ownersDispatch, scoreBuffers } from './frame.ts';
 import { queryWalk } from './query-walk.ts';
 import { each, hiddenScore, leastSum, storeOwned } from './tile.ts';
@@ -7,7 +8,7 @@ import { each, hiddenScore, leastSum, storeOwned } from './tile.ts';
 /**
  * Attention without the matrix of scores (Dao et al., 2022): each lane owns a query, passes over the keys that its
  * workgroup can see, and keeps the greatest score m, the sum l of exp(score - m) and the sum of
- * exp(score - m) v, rescaled whenever m grows.
+ * exp(score - m) v (after dropout), rescaled whenever m grows.
  */
 export const attentionKernel: KernelFactory = (request, traits) => {
   const frame = frameOf(request, traits);
@@ -23,6 +24,7 @@ export const attentionKernel: KernelFactory = (request, traits) => {
     ['logSums', 'f32', { output: 1 }],
     ...optionalBuffer('offsets', 'i32', operands.offset),
     ...optionalBuffer('segments', 'vec2<i32>', operands.segments),
+    ...seedBuffer(frame),
   ];
   if (traits.maxStorageBuffers < buffers.length) return undefined;
   const body = queryWalk(frame, {
@@ -38,7 +40,9 @@ ${each(vectors, (c) => `  var o${c} = vec4<f32>();`)}`,
     let weight = select(0.0, exp(score - next), seen);
     m = next;
     l = fma(l, keep, weight);
-${each(vectors, (c) => `    o${c} = fma(v${c}, vec4<f32>(weight), o${c} * keep);`)}`,
+${letShare(frame, 'key')}
+    let mixed = ${afterDropout(frame, 'weight')};
+${each(vectors, (c) => `    o${c} = fma(v${c}, vec4<f32>(mixed), o${c} * keep);`)}`,
     end: `
     let total = max(l, ${leastSum});
     logSums[place] = m + log(total);

@@ -1,5 +1,12 @@
-import type { Attrs, KernelDispatch, KernelRequest, KernelTraits } from '@graftjs/tensor';
+import {
+  type Attrs,
+  isFloat,
+  type KernelDispatch,
+  type KernelRequest,
+  type KernelTraits,
+} from '@graftjs/tensor';
 import { entry, type NamedBuffer, spread, storageBuffers, uniformBlock, type Word } from '../kernel-text.ts';
+import { dropoutFunction, dropoutWords } from './dropout-text.ts';
 import { preamble, type Tile, tileOf } from './tile.ts';
 
 /** Extents of one attention. */
@@ -43,14 +50,13 @@ export interface Frame {
   readonly operands: OptionalOperands;
 }
 
-/** Undefined where the decomposition should run: for {@link tileOf}'s reasons, floats that are not f32, and dropout. */
+/** Undefined where the decomposition should run: for {@link tileOf}'s reasons, and floats that are not f32. */
 export function frameOf(request: KernelRequest, traits: KernelTraits): Frame | undefined {
   const [q, k] = request.inputs;
   const [batches, heads, queries, d] = q!.shape as [number, number, number, number];
   const [, kvHeads, keys] = k!.shape as [number, number, number, number];
   const tile = tileOf(d, traits);
-  if (!tile || request.attrs.dropout) return undefined;
-  if (request.inputs.some((t) => t.dtype !== 'f32' && t.dtype !== 'i32')) return undefined;
+  if (!tile || request.inputs.some(({ dtype }) => isFloat(dtype) && dtype !== 'f32')) return undefined;
   const extents = { batches, heads, kvHeads, queries, keys, d };
   return { request, traits, extents, tile, operands: optionalOperands(request.attrs) };
 }
@@ -137,6 +143,7 @@ export function ownersDispatch(frame: Frame, dispatch: OwnersDispatch): KernelDi
     ['softcap', 'f32', attrs.softcap as number],
     // rows of the bias that all sequences share: nothing to step over for the next sequence
     ['biasShared', 'u32', biasIsShared(frame) ? e.heads * e.queries : 0],
+    ...dropoutWords(frame),
     ...(dispatch.words ?? []),
   ]);
   const begin = `
@@ -155,6 +162,7 @@ export function ownersDispatch(frame: Frame, dispatch: OwnersDispatch): KernelDi
       storageBuffers(buffers),
       params.text,
       dispatch.declarations ?? '',
+      buffers.some(([name]) => name === 'seed') ? dropoutFunction(frame) : '',
       entry(tile.lanes, begin + body),
     ].join('\n'),
     bindings: buffers.map(([, , binding]) => binding),
