@@ -22,7 +22,7 @@ import {
 } from '@graftjs/peft';
 
 /** Every key of the config. */
-const schema = {
+export const bitfitSchema = {
   ...commonFields,
   /** Modules whose biases are trained, by names or a regular expression; null: all of the model's. */
   targetModules: field.names('target_modules'),
@@ -31,30 +31,30 @@ const schema = {
   modulesToSave: field.nameList('modules_to_save'),
 } as const;
 
-export type BitfitConfig = ConfigOf<typeof schema> & {
+export type BitfitConfig = ConfigOf<typeof bitfitSchema> & {
   readonly peftType: 'BITFIT';
   /** What the core trains copies of: the biases of this adapter's targets. */
   readonly bias: 'bitfit_only';
 };
 
-const withType = (values: ConfigOf<typeof schema>): BitfitConfig => ({
+const withType = (values: ConfigOf<typeof bitfitSchema>): BitfitConfig => ({
   ...values,
   peftType: 'BITFIT',
   bias: 'bitfit_only',
 });
 
 /** A config of BitFit: the defaults and what the options say. @throws ConfigError */
-export const bitfitConfig = (options: Partial<ConfigOf<typeof schema>> = {}): BitfitConfig =>
-  withType(makeConfig(schema, options));
+export const bitfitConfig = (options: Partial<ConfigOf<typeof bitfitSchema>> = {}): BitfitConfig =>
+  withType(makeConfig(bitfitSchema, options));
 
 /** BitFit: give it to a `PeftModel` among its tuners. */
 export const bitfit: Tuner<BitfitConfig> = {
   peftType: 'BITFIT',
   parseConfig: (json) => {
-    const { config, unknownKeys } = parseConfig(schema, json);
+    const { config, unknownKeys } = parseConfig(bitfitSchema, json);
     return { config: withType(config), unknownKeys };
   },
-  configToJson: (config) => configToJson(schema, config),
+  configToJson: (config) => configToJson(bitfitSchema, config),
   attach: (model, config, { adapterName }): AttachedAdapter<BitfitConfig> => {
     const { modules, warnings } = withBiases(model, config);
     return {

@@ -10,3 +10,4 @@ export {
   parseBottleneckConfig,
   seqBnConfig,
 } from './config.ts';
+export { methods } from './method.ts';

@@ -1,1 +1,2 @@
 export { type HraConfig, hra, hraConfig } from './hra.ts';
+export { methods } from './method.ts';

@@ -1,1 +1,2 @@
 export { type LnTuningConfig, lnTuning, lnTuningConfig } from './ln-tuning.ts';
+export { methods } from './method.ts';

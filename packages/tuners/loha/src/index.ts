@@ -1,1 +1,2 @@
 export { type LohaConfig, loha, lohaConfig } from './loha.ts';
+export { methods } from './method.ts';

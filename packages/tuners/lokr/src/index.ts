@@ -1,1 +1,2 @@
 export { type LokrConfig, lokr, lokrConfig } from './lokr.ts';
+export { methods } from './method.ts';

@@ -12,3 +12,4 @@ export { DoraLayer, rowNorms } from './dora.ts';
 export { DoraEmbedding, embeddings, LoraEmbedding } from './embedding.ts';
 export { LoraLayer, type LoraLayerOptions, type LoraParameter, type LoraPart } from './layer.ts';
 export { LoraAdapter, type LoraExtension, lora, loraWith } from './lora.ts';
+export { methods } from './method.ts';

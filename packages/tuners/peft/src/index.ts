@@ -1,6 +1,7 @@
 export { type AddedChange, addedChange } from './added-change.ts';
 export { angles } from './angles.ts';
 export { attentionTargets, blockTargets } from './attention-targets.ts';
+export { commonBlockSize } from './common-block-size.ts';
 export {
   type AdapterConfig,
   type ConfigField,
@@ -28,6 +29,14 @@ export {
   layerFields,
   targetFields,
 } from './layer-tuner.ts';
+export {
+  type Method,
+  type MethodKey,
+  type MethodRun,
+  type MethodTools,
+  type OtherForm,
+  tunerOf,
+} from './method.ts';
 export type {
   AddOptions,
   AddReport,

@@ -4,5 +4,6 @@ export {
   prefixTuningConfig,
   prefixTuningSchema,
 } from './config.ts';
+export { methods } from './method.ts';
 export { PrefixProjection } from './prefix.ts';
 export { prefixTuning } from './prefix-tuning.ts';

@@ -5,6 +5,7 @@ export {
   promptTuningSchema,
 } from './config.ts';
 export type { Encode } from './initial-prompt.ts';
+export { methods } from './method.ts';
 export {
   type MultitaskPromptTuningConfig,
   type MultitaskPromptTuningOptions,

@@ -1,1 +1,2 @@
+export { methods } from './method.ts';
 export { type WaveftConfig, waveft, waveftConfig } from './waveft.ts';

@@ -1,0 +1,47 @@
+import { ADAPTER_CONFIG, readJsonObject } from '@graftjs/checkpoint';
+import type { Method, OtherForm } from '@graftjs/peft';
+import { fromAdapterHub, toAdapterHub } from './adapterhub.ts';
+import { bottleneck } from './bottleneck.ts';
+import { bottleneckSchema, doubleSeqBnConfig, parBnConfig, seqBnConfig } from './config.ts';
+
+const adapterHub: OtherForm = {
+  folder: 'adapterhub',
+  read: async (folder) => {
+    const { config, peft_type } = await readJsonObject(folder, ADAPTER_CONFIG);
+    return peft_type === undefined && config !== undefined ? fromAdapterHub(folder) : undefined;
+  },
+  write: (folder, { name, config }) =>
+    toAdapterHub(folder, {
+      name: 'default',
+      hiddenSize: Number(config.hidden_size ?? config.n_embd),
+      modelClass: String([config.architectures ?? ''].flat()[0]),
+      modelName: name,
+      modelType: String(config.model_type),
+    }),
+};
+
+const shared = { tuner: bottleneck, schema: bottleneckSchema, otherForm: adapterHub, learningRate: 1e-3 };
+
+export const methods: readonly Method[] = [
+  {
+    ...shared,
+    name: 'bottleneck',
+    about: 'A small network after the feed-forward network of every block',
+    paper: 'Pfeiffer et al., 2020, arXiv:2005.00247',
+    config: seqBnConfig,
+  },
+  {
+    ...shared,
+    name: 'houlsby',
+    about: 'Small networks after the attention and the feed-forward network of every block',
+    paper: 'Houlsby et al., 2019, arXiv:1902.00751',
+    config: doubleSeqBnConfig,
+  },
+  {
+    ...shared,
+    name: 'parallel-adapter',
+    about: 'A small network beside the feed-forward network of every block',
+    paper: 'He et al., 2021, arXiv:2110.04366',
+    config: parBnConfig,
+  },
+];
