@@ -9,6 +9,8 @@ export interface SublayerDetails {
   readonly input: Tensor;
   /** What the skip connection carries past the sub-layer. */
   readonly residual: Tensor;
+  /** The norm after the skip connection, in blocks that normalise there. */
+  readonly norm?: (x: Tensor) => Tensor;
   readonly block: Module;
   readonly context: Context;
 }

@@ -14,7 +14,18 @@ import { bottleneck } from './bottleneck.ts';
 
 const fixtures = nodeFolder(fileURLToPath(new URL('../../../../tools/oracle/fixtures', import.meta.url)));
 const bases = ['llama-gqa-untied', 'gpt2'];
-const kinds = ['houlsby', 'pfeiffer', 'parallel', 'norms', 'alone'];
+const kinds = [
+  'houlsby',
+  'pfeiffer',
+  'parallel',
+  'norms',
+  'alone',
+  'compacter',
+  'compacter-shared',
+  'compacter-own',
+  'norm-before',
+  'invertible',
+];
 const tolerance = 1e-4;
 
 let gpu: Gpu;
@@ -82,7 +93,7 @@ describe.each(bases.flatMap((base) => kinds.map((kind) => [base, kind] as const)
     expect(deviation(got[0]!, wanted, isToken)).toBeLessThan(tolerance);
     expect(deviation(got[1]!, await expected.readFloat32('loss'))).toBeLessThan(tolerance);
     const keys = [...trained.keys()].map((name) =>
-      name.replace('base_model.model.', 'grad.').replace('.adapters.default.', '.adapters.task.'),
+      name.replace('base_model.model.', 'grad.').replace('.default.', '.task.'),
     );
     expect(keys.slice().sort()).toEqual(
       [...expected.tensors.keys()].filter((k) => k.startsWith('grad.')).sort(),

@@ -65,7 +65,7 @@ export async function fromAdapterHub(folder: Folder): Promise<Folder> {
   const weights = await openSafetensors(await folder.open(hubWeights));
   const tensors = new Map<string, TensorData>();
   for (const [key, { shape }] of weights.tensors)
-    tensors.set(BASE_PREFIX + key.replace(`.adapters.${name}.`, '.'), {
+    tensors.set(BASE_PREFIX + withoutName(key, name), {
       shape,
       data: await weights.readFloat32(key),
     });
@@ -74,6 +74,22 @@ export async function fromAdapterHub(folder: Folder): Promise<Folder> {
     new Map(Object.entries(encodeAdapter(written, tensors, { floatKeys: bottleneckFloatKeys }))),
   );
 }
+
+/** What holds adapters by name there, and what it is called here, where nothing has the name. */
+const holders = [
+  ['.attention_adapters.adapters.', '.attention_adapters.'],
+  ['.output_adapters.adapters.', '.output_adapters.'],
+  ['.shared_parameters.', '.shared_parameters.'],
+  ['.invertible_adapters.', '.invertible_adapters.'],
+] as const;
+
+/** A key of AdapterHub's without the adapter's name. */
+const withoutName = (key: string, name: string): string =>
+  holders.reduce((k, [theirs, own]) => k.replace(`${theirs}${name}.`, own), `.${key}`).slice(1);
+
+/** A key of AdapterHub's from one of ours. */
+const withName = (key: string, name: string): string =>
+  holders.reduce((k, [theirs, own]) => k.replace(own, `${theirs}${name}.`), `.${key}`).slice(1);
 
 export interface AdapterHubModel {
   /** The adapter's name there. */
@@ -93,10 +109,10 @@ export async function toAdapterHub(folder: Folder, model: AdapterHubModel): Prom
   const inner = Object.fromEntries(known.flatMap((key) => (ours.has(key) ? [] : [[key, config[key]]])));
   const renamed = new Map<string, TensorData>();
   for (const [key, { shape }] of tensors.tensors) {
-    const place = key
-      .slice(BASE_PREFIX.length)
-      .replace(/\.(attention_adapters|output_adapters)\./, `.$1.adapters.${model.name}.`);
-    renamed.set(place, { shape, data: await tensors.readFloat32(key) });
+    renamed.set(withName(key.slice(BASE_PREFIX.length), model.name), {
+      shape,
+      data: await tensors.readFloat32(key),
+    });
   }
   const outer = {
     config: inner,

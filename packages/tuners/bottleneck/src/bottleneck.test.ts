@@ -1,7 +1,7 @@
 import type { CausalLM } from '@graftjs/models';
 import { testTuner } from '@graftjs/tuner-tests';
 import { bottleneck } from './bottleneck.ts';
-import { doubleSeqBnConfig, parBnConfig, seqBnConfig } from './config.ts';
+import { compacterConfig, doubleSeqBnConfig, parBnConfig, seqBnConfig } from './config.ts';
 
 /** 2 m d + d + m, d the hidden size and m the bottleneck's units. */
 const one = ({ config: { hiddenSize: d } }: CausalLM, factor: number): number => {
@@ -34,6 +34,20 @@ testTuner({
     'refuses wrong targets': noTargets,
     'starts as the base': 'a norm at its end is no identity',
   },
+});
+
+testTuner({
+  name: 'Compacter with an invertible adapter',
+  tuner: bottleneck,
+  config: () => compacterConfig({ reductionFactor: 2, invAdapter: 'glow', invAdapterReductionFactor: 2 }),
+  parameterCount: (model) => {
+    const [n, d, layers] = [4, model.config.hiddenSize, model.config.layers];
+    const [m, half] = [d / 2, d / 2];
+    const projections = 2 * (n * (d / n) + n * (m / n)) + m + d;
+    const networks = 2 * ((half / 2) * half + half / 2 + 2 * half * (half / 2) + 2 * half);
+    return 2 * layers * projections + n ** 3 + networks;
+  },
+  skip: { merges: noMerge, 'refuses wrong targets': noTargets, 'starts as the base': near },
 });
 
 testTuner({

@@ -1,4 +1,5 @@
 import {
+  ConfigError,
   type ConfigField,
   type ConfigOf,
   commonFields,
@@ -9,6 +10,7 @@ import {
   type ParsedConfig,
   parseConfig,
 } from '@graftjs/peft';
+import { nonLinearities } from './activations.ts';
 
 type JsonObject = Parameters<typeof parseConfig>[1];
 
@@ -39,17 +41,20 @@ const layerIds: ConfigField<readonly number[]> = {
   accepts: (value) => Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0),
 };
 
-export const nonLinearities = [
-  'relu',
-  'gelu',
-  'gelu_new',
-  'silu',
-  'swish',
-  'tanh',
-  'sigmoid',
-  'leakyrelu',
-] as const;
-export type NonLinearity = (typeof nonLinearities)[number];
+const invertible: ConfigField<'nice' | 'glow' | null> = {
+  key: 'inv_adapter',
+  initial: null,
+  expects: "null, 'nice' or 'glow'",
+  accepts: (value) => value === null || value === 'nice' || value === 'glow',
+};
+
+const invertibleFactor: ConfigField<number | null> = {
+  key: 'inv_adapter_reduction_factor',
+  initial: null,
+  expects: 'a number above 0, or null',
+  accepts: (value) => value === null || (typeof value === 'number' && Number.isFinite(value) && value > 0),
+  float: true,
+};
 
 /** Every key of AdapterHub's `BnConfig`; the defaults are those of `SeqBnConfig` (Pfeiffer). */
 export const bottleneckSchema = {
@@ -76,7 +81,8 @@ export const bottleneckSchema = {
    * 0.01, cut at two deviations. `mam_adapter`: the second projection zero, so that it changes nothing.
    */
   initWeights: field.oneOf('init_weights', 'bert', ['bert', 'mam_adapter', 'houlsby']),
-  initWeightsSeed: field.inert('init_weights_seed', null),
+  /** Every adapter of the model starts with the same numbers, those of this seed. */
+  initWeightsSeed: field.optionalWholeNumber('init_weights_seed'),
   /** Beside the sub-layer, on what its skip connection carries, instead of after it. */
   isParallel: field.boolean('is_parallel', false),
   /** Factor of what the adapter adds: a number, one that is learnt, or one for each channel. */
@@ -91,31 +97,66 @@ export const bottleneckSchema = {
   leaveOut: layerIds,
   dropout: field.chance('dropout', 0),
 
-  invAdapter: field.unsupported('inv_adapter', null, 'invertible adapters are not there yet'),
-  invAdapterReductionFactor: field.inert('inv_adapter_reduction_factor', null),
-  crossAdapter: field.unsupported('cross_adapter', false, 'there are no models with cross-attention yet'),
-  stochasticDepth: field.unsupported('stochastic_depth', 0, 'it is for vision models'),
-  phmLayer: field.unsupported('phm_layer', false, 'Compacter is not there yet'),
-  phmDim: field.inert('phm_dim', 4),
-  factorizedPhmW: field.inert('factorized_phm_W', true),
-  sharedWPhm: field.inert('shared_W_phm', false),
-  sharedPhmRule: field.inert('shared_phm_rule', true),
-  factorizedPhmRule: field.inert('factorized_phm_rule', false),
-  phmCInit: field.inert('phm_c_init', 'normal'),
-  phmInitRange: field.inert('phm_init_range', 0.0001),
-  learnPhm: field.inert('learn_phm', true),
+  /** An adapter of the embeddings that can be inverted, and its inverse before the output embeddings. */
+  invAdapter: invertible,
+  /** Its networks have so many times fewer units than half the features. */
+  invAdapterReductionFactor: invertibleFactor,
+  crossAdapter: field.unsupported('cross_adapter', false, 'there are no adapters after cross-attention yet'),
+  /** Chance that a text goes without the adapter in training. */
+  stochasticDepth: field.chance('stochastic_depth', 0),
+  /** Projections as sums of Kronecker products: Compacter. The keys that follow say how. */
+  phmLayer: field.boolean('phm_layer', false),
+  /** n: matrices in a sum, and rows and columns of the rule. Hidden size and units must be multiples of it. */
+  phmDim: field.count('phm_dim', 4),
+  /** The other matrices are products of two of rank `phmRank`. */
+  factorizedPhmW: field.boolean('factorized_phm_W', true),
+  /** They are the same in all layers. */
+  sharedWPhm: field.boolean('shared_W_phm', false),
+  /** The rule is the same in all layers, and in both projections. */
+  sharedPhmRule: field.boolean('shared_phm_rule', true),
+  /** The rule's matrices are products of a column and a row. */
+  factorizedPhmRule: field.boolean('factorized_phm_rule', false),
+  /** What the rule starts from. */
+  phmCInit: field.oneOf('phm_c_init', 'normal', ['normal', 'uniform']),
+  /** Deviation of a shared rule. */
+  phmInitRange: field.float('phm_init_range', 0.0001),
+  /** Whether the rule is trained. */
+  learnPhm: field.boolean('learn_phm', true),
+  /** AdapterHub draws by Glorot's normal distribution whatever this says. */
   hypercomplexNonlinearity: field.inert('hypercomplex_nonlinearity', 'glorot-uniform'),
-  phmRank: field.inert('phm_rank', 1),
-  phmBias: field.inert('phm_bias', true),
+  phmRank: field.count('phm_rank', 1),
+  phmBias: field.boolean('phm_bias', true),
 } as const;
 
 export type BottleneckConfig = ConfigOf<typeof bottleneckSchema> & { readonly peftType: 'BOTTLENECK' };
 export type BottleneckOptions = Partial<ConfigOf<typeof bottleneckSchema>>;
 
-const complete = (config: ConfigOf<typeof bottleneckSchema>): BottleneckConfig => ({
-  ...config,
-  peftType: 'BOTTLENECK',
-});
+/** @throws ConfigError where options contradict each other */
+function complete(values: ConfigOf<typeof bottleneckSchema>): BottleneckConfig {
+  const config: BottleneckConfig = { ...values, peftType: 'BOTTLENECK' };
+  if (config.invAdapter && config.invAdapterReductionFactor === null)
+    throw new ConfigError('inv_adapter_reduction_factor', null, 'is needed with inv_adapter; 2 is usual');
+  if (config.invAdapter && config.nonLinearity === 'prelu')
+    throw new ConfigError(
+      'non_linearity',
+      'prelu',
+      'has a parameter, which invertible adapters have no place for',
+    );
+  if (!config.phmLayer) return config;
+  if (config.initWeights !== 'bert')
+    throw new ConfigError(
+      'init_weights',
+      config.initWeights,
+      "must be 'bert' with phm_layer, which has its own",
+    );
+  if (config.sharedWPhm && typeof config.reductionFactor !== 'number')
+    throw new ConfigError(
+      'reduction_factor',
+      config.reductionFactor,
+      'must be one number with shared_W_phm: layers of different widths cannot share',
+    );
+  return config;
+}
 
 const preset =
   (defaults: BottleneckOptions) =>
@@ -139,6 +180,41 @@ export const parBnConfig = preset({
   initWeights: 'mam_adapter',
   scaling: 4,
   reductionFactor: 2,
+});
+
+/** Mahabadi et al., 2021 (arXiv:2106.04647): Houlsby's places, with projections as sums of Kronecker products. */
+export const compacterConfig = preset({
+  mhAdapter: true,
+  originalLnBefore: false,
+  nonLinearity: 'gelu',
+  phmLayer: true,
+  reductionFactor: 32,
+});
+
+/** Compacter++: after the feed-forward network only. */
+export const compacterPlusPlusConfig = preset({ nonLinearity: 'gelu', phmLayer: true, reductionFactor: 32 });
+
+/** Pfeiffer's adapters, and an invertible one of the embeddings (MAD-X; Pfeiffer et al., 2020, arXiv:2005.00052). */
+export const seqBnInvConfig = preset({ invAdapter: 'nice', invAdapterReductionFactor: 2 });
+
+/** Houlsby's adapters, and an invertible one of the embeddings. */
+export const doubleSeqBnInvConfig = preset({
+  mhAdapter: true,
+  originalLnBefore: false,
+  nonLinearity: 'swish',
+  invAdapter: 'nice',
+  invAdapterReductionFactor: 2,
+});
+
+/** Steitz and Roth, 2024 (arXiv:2406.06820): a scale for each channel, and texts that go without in training. */
+export const adapterPlusConfig = preset({
+  originalLnAfter: false,
+  residualBeforeLn: false,
+  stochasticDepth: 0.1,
+  initWeights: 'houlsby',
+  scaling: 'channel',
+  reductionFactor: 96,
+  nonLinearity: 'gelu',
 });
 
 /** The config in an `adapter_config.json`. @throws ConfigError, UnsupportedConfigError */

@@ -16,6 +16,8 @@ export class GPT2Model extends Module {
   readonly ln_f: LayerNorm;
   /** Positions, i32 `[t]` or `[b, t]`: for attachments that put keys in front of the text's. */
   readonly positions: Site<PositionDetails> = new Site();
+  /** What enters the first block, `[b, t, hidden]`. */
+  readonly embedded: Site<PositionDetails> = new Site();
   readonly #config: GPT2Config;
 
   constructor(config: GPT2Config) {
@@ -38,7 +40,8 @@ export class GPT2Model extends Module {
     checkLength(inputs, t, maxPositions);
     const positions = this.positions.apply(positionsOf(inputs, t), { context });
     const embedded = add(tokens, this.wpe.forward(positions, context));
-    let hidden = trainingDropout(embedded, embeddingDropout, context, 'embd_pdrop');
+    const dropped = trainingDropout(embedded, embeddingDropout, context, 'embd_pdrop');
+    let hidden = this.embedded.apply(dropped, { context });
     for (const block of this.h) hidden = block.forward(hidden, inputs, context);
     return this.ln_f.forward(hidden);
   }
@@ -70,6 +73,9 @@ export class GPT2LMHeadModel extends Module implements CausalLM {
   }
   get positions(): Site<PositionDetails> {
     return this.transformer.positions;
+  }
+  get embedded(): Site<PositionDetails> {
+    return this.transformer.embedded;
   }
   get blocks(): readonly GPT2Block[] {
     return this.transformer.h;
