@@ -4,7 +4,7 @@ import copy
 import json
 
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
 
 from batches import VOCABULARY, left_padded_batch, padded_batch
 from float64 import Float64Everywhere, assert_float64
@@ -72,7 +72,9 @@ NEW_TOKENS = 16
 
 def load_base(folder):
     """The base model in float32 with eager attention."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    is_seq2seq = json.loads((folder / "config.json").read_text()).get("is_encoder_decoder", False)
+    kind = AutoModelForSeq2SeqLM if is_seq2seq else AutoModelForCausalLM
+    model = kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     model.name_or_path = folder.name
     return model
 
@@ -81,7 +83,12 @@ def widen_base(source):
     """The same model in float64. Must be called inside Float64Everywhere, with a source loaded outside it."""
     config = copy.deepcopy(source.config)
     config.dtype = torch.float64
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval().double()
+    model = type(source)._from_config(config, attn_implementation="eager").eval()
+    inputs, head = source.get_input_embeddings(), source.get_output_embeddings()
+    if head.weight is not inputs.weight:
+        # T5's config says the same of a head of its own and of a tied one.
+        model.get_output_embeddings().weight = torch.nn.Parameter(torch.empty_like(head.weight, dtype=torch.float64))
+    model = model.double()
     model.load_state_dict({key: value.double() for key, value in source.state_dict().items()})
     model.name_or_path = source.name_or_path
     assert_float64(model)

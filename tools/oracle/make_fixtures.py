@@ -36,12 +36,14 @@ def make(root):
     from peft_facts import make_peft_facts
     from prompt_learning import make_prompt_learning
     from rotary import make_rotary
+    from seq2seq import make_seq2seq
     from target_matching import make_target_matching
     from torch_random import make_torch_random
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     make_bases(root)
+    make_seq2seq(root)
     make_lora(root)
     make_methods(root)
     make_combinations(root)

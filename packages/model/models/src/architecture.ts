@@ -1,7 +1,14 @@
-import type { JsonObject } from '@graftjs/checkpoint';
+import type { JsonObject, Weights } from '@graftjs/checkpoint';
 import type { Context, Embedding, Linear, Module, Site } from '@graftjs/nn';
 import type { Tensor } from '@graftjs/tensor';
-import type { DecoderBlock, KvCache } from '@graftjs/transformer';
+import type {
+  CrossAttentionBlock,
+  CrossCache,
+  DecoderBlock,
+  Encoded,
+  KvCache,
+  PreNormBlock,
+} from '@graftjs/transformer';
 
 /** What every model's `config.json` says, under one name for all architectures. */
 export interface ModelConfig {
@@ -63,6 +70,48 @@ export interface CausalLM extends PretrainedModel {
   forward(inputs: CausalInputs, context: Context): Tensor;
 }
 
+/** What an encoder reads. */
+export interface EncoderInputs {
+  /** i32 `[b, s]`. */
+  readonly inputIds: Tensor;
+  /** i32 `[b, s]`, 0 where a token is padding: every token sees all others, so that padding must be named. */
+  readonly keyMask?: Tensor;
+}
+
+/** What the decoder of an encoder-decoder is given. */
+export interface DecoderInputs {
+  /** i32 `[b, t]`: the start token, and what was said so far. */
+  readonly decoderInputIds: Tensor;
+  readonly encoded: Encoded | CrossCache;
+  readonly cache?: KvCache;
+}
+
+export type Seq2SeqInputs = EncoderInputs & Pick<DecoderInputs, 'decoderInputIds'>;
+
+export interface Seq2SeqConfig extends ModelConfig {
+  /** Of the decoder; `layers` are the encoder's. */
+  readonly decoderLayers: number;
+  /** What the decoder begins every text with. */
+  readonly decoderStartTokenId: number;
+}
+
+/** An encoder-decoder that says which token comes next: all that loss, generation and tuners need of it. */
+export interface Seq2SeqLM extends PretrainedModel {
+  readonly config: Seq2SeqConfig;
+  /** The embeddings of what the decoder reads; `inputEmbeddings` are the encoder's. They may share their weight. */
+  readonly decoderEmbeddings: Embedding;
+  /** From hidden states to logits. */
+  readonly outputEmbeddings: Linear;
+  readonly encoderBlocks: readonly PreNormBlock[];
+  /** The decoder's, in order. */
+  readonly blocks: readonly CrossAttentionBlock[];
+  encode(inputs: EncoderInputs, context: Context): Encoded;
+  /** Hidden states of the decoder as the head takes them, `[b, t, hidden]`, t counting a virtual prompt. */
+  hiddenStates(inputs: DecoderInputs, context: Context): Tensor;
+  /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */
+  forward(inputs: Seq2SeqInputs, context: Context): Tensor;
+}
+
 /**
  * How models of one kind are read from `config.json` and built. Pass those that you need to {@link loadModel}: a
  * program holds only these. An architecture of your own is an object like ours.
@@ -70,12 +119,14 @@ export interface CausalLM extends PretrainedModel {
 export interface Architecture<Model extends PretrainedModel = CausalLM> {
   /** The `model_type`s of `config.json` that it reads. */
   readonly modelTypes: readonly string[];
-  /** Where the model without its head is in the whole; files of the bare model have names without it. */
+  /** Where the model without its head is in the whole; files of the bare model have names without it. '': nowhere. */
   readonly baseModelPrefix: string;
   /** Tensors in files of such models that are no weights, such as tables that follow from the config. */
   readonly ignoredTensors?: RegExp;
   /** @param generation `generation_config.json` @throws ConfigError */
   parseConfig(json: JsonObject, generation?: JsonObject): Model['config'];
+  /** The config where the weights decide what `config.json` leaves open. */
+  configFor?(config: Model['config'], weights: Weights): Promise<Model['config']>;
   /** Names and shapes of a few weights: a config that does not fit them is refused before its model takes memory. */
   landmarks(config: Model['config']): Iterable<readonly [name: string, shape: readonly number[]]>;
   /** The model, its weights not yet set: norms at 1, the rest 0. */

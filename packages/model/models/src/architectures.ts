@@ -1,6 +1,10 @@
-import type { Architecture, CausalLM } from './architecture.ts';
+import type { Architecture, CausalLM, Seq2SeqLM } from './architecture.ts';
 import { gpt2 } from './gpt2/model.ts';
 import { llama } from './llama/model.ts';
+import { t5 } from './t5/model.ts';
 
-/** Every architecture of this package. A program that names the ones it needs instead is smaller. */
+/** Every architecture of a decoder in this package. A program that names the ones it needs instead is smaller. */
 export const architectures: readonly Architecture<CausalLM>[] = [llama, gpt2];
+
+/** Every architecture of an encoder-decoder in this package. */
+export const seq2seqArchitectures: readonly Architecture<Seq2SeqLM>[] = [t5];

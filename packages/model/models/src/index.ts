@@ -2,12 +2,17 @@ export type {
   Architecture,
   CausalInputs,
   CausalLM,
+  DecoderInputs,
+  EncoderInputs,
   ModelConfig,
   ModelOf,
   PositionDetails,
   PretrainedModel,
+  Seq2SeqConfig,
+  Seq2SeqInputs,
+  Seq2SeqLM,
 } from './architecture.ts';
-export { architectures } from './architectures.ts';
+export { architectures, seq2seqArchitectures } from './architectures.ts';
 export { tokenLossSum } from './causal-loss.ts';
 export { ConfigError } from './config-json.ts';
 export { type GgufModel, ggufModel } from './gguf/gguf-model.ts';
@@ -28,3 +33,6 @@ export { newCache } from './new-cache.ts';
 export { parseConfig } from './parse-config.ts';
 export { PositionsError } from './positions.ts';
 export { type SaveOptions, saveModel } from './save.ts';
+export { seq2seqLossSum, shiftRight } from './seq2seq-loss.ts';
+export type { T5Config } from './t5/config.ts';
+export { T5ForConditionalGeneration, t5 } from './t5/model.ts';

@@ -86,8 +86,9 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
 ): Promise<LoadedModel<ModelOf<A>>> {
   const { architectures, generationConfig: generation, runtime } = options;
   const architecture = architectureOf(json, architectures);
-  const config = parseConfig(json, { architectures, ...(generation ? { generation } : {}) });
+  const parsed = parseConfig(json, { architectures, ...(generation ? { generation } : {}) });
   const stored = withPrefix(weights, architecture.baseModelPrefix);
+  const config = (await architecture.configFor?.(parsed, stored)) ?? parsed;
   checkShapes(stored, architecture.landmarks(config));
   const model = architecture.build(config);
   storeWeightsAs(model, (name) => dtypeIn(options.weights ?? 'stored', stored.tensors.get(name)?.dtype));
@@ -124,7 +125,7 @@ async function valuesFor({ dtype }: Parameter, weights: Weights, name: string): 
 /** The weights of a file of the bare model under their names in the whole one; those of the whole as they are. */
 function withPrefix(weights: Weights, prefix: string): Weights {
   const names = [...weights.tensors];
-  if (names.some(([name]) => name.startsWith(`${prefix}.`))) return weights;
+  if (prefix === '' || names.some(([name]) => name.startsWith(`${prefix}.`))) return weights;
   const bare = (name: string): string => name.slice(prefix.length + 1);
   return {
     name: weights.name,

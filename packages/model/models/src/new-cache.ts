@@ -1,6 +1,9 @@
 import { KvCache } from '@graftjs/transformer';
-import type { CausalLM } from './architecture.ts';
+import type { CausalLM, Seq2SeqLM } from './architecture.ts';
 
-/** An empty cache for the keys and values of a model. */
-export const newCache = ({ blocks }: CausalLM, batchSize: number, capacity: number): KvCache =>
-  new KvCache({ layers: blocks.map(({ parts }) => parts.attention.heads), batchSize, capacity });
+/** An empty cache for the keys and values of a decoder. */
+export const newCache = (
+  { blocks }: Pick<CausalLM | Seq2SeqLM, 'blocks'>,
+  batchSize: number,
+  capacity: number,
+): KvCache => new KvCache({ layers: blocks.map(({ parts }) => parts.attention.heads), batchSize, capacity });

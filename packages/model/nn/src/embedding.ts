@@ -13,6 +13,11 @@ export interface EmbeddingDetails {
   readonly context: Context;
 }
 
+export interface EmbeddingOptions {
+  /** The weight of another module, which is then shared. */
+  readonly weight?: Parameter;
+}
+
 /** Rows of a table: ids i32 `[...]` -> f32 `[..., dim]`. */
 export class Embedding extends Module {
   readonly count: number;
@@ -20,11 +25,11 @@ export class Embedding extends Module {
   readonly weight: Parameter;
   readonly output: Site<EmbeddingDetails> = new Site();
 
-  constructor(count: number, dim: number) {
+  constructor(count: number, dim: number, options: EmbeddingOptions = {}) {
     super();
     this.count = count;
     this.dim = dim;
-    this.weight = new Parameter([count, dim], undefined, { name: 'weight' });
+    this.weight = options.weight ?? new Parameter([count, dim], undefined, { name: 'weight' });
   }
 
   forward(ids: Tensor, context: Context): Tensor {

@@ -1,5 +1,5 @@
 export { Context, type ContextOptions } from './context.ts';
-export { Embedding, type EmbeddingDetails } from './embedding.ts';
+export { Embedding, type EmbeddingDetails, type EmbeddingOptions } from './embedding.ts';
 export { HostRandom, normalArray, uniformArray } from './host-random.ts';
 export { LayerNorm, type NormDetails, type NormWeights } from './layer-norm.ts';
 export { Linear, type LinearDetails, type LinearInputDetails, type LinearOptions } from './linear.ts';

@@ -1,14 +1,20 @@
 export { CausalAttention } from './causal-attention.ts';
-export { type BlockParts, DecoderBlock, type SublayerDetails } from './decoder-block.ts';
+export { CrossAttention, type CrossInputs, type Encoded } from './cross-attention.ts';
+export { CrossAttentionBlock, type CrossBlockParts, type CrossPassInputs } from './cross-attention-block.ts';
+export { CrossCache } from './cross-cache.ts';
+export { DecoderBlock } from './decoder-block.ts';
 export { GatedMlp } from './gated-mlp.ts';
 export { KvCache, type KvCacheOptions } from './kv-cache.ts';
 export { LlamaBlock, type LlamaBlockConfig } from './llama-block.ts';
 export {
   type HeadConfig,
+  type KeysAndValues,
   type KeyValueDetails,
   MultiHeadAttention,
   type PassInputs,
 } from './multi-head-attention.ts';
+export { type BlockParts, PreNormBlock, type SublayerDetails } from './pre-norm-block.ts';
+export { type RelativeBuckets, RelativePositions, relativeBucket } from './relative-position-bias.ts';
 export {
   type RotaryOptions,
   type RotaryScaling,

@@ -1,6 +1,7 @@
 import { RmsNorm } from '@graftjs/nn';
-import { type BlockParts, DecoderBlock } from './decoder-block.ts';
+import { DecoderBlock } from './decoder-block.ts';
 import { GatedMlp } from './gated-mlp.ts';
+import type { BlockParts } from './pre-norm-block.ts';
 import { type AttentionConfig, type RotaryInputs, SelfAttention } from './self-attention.ts';
 
 export interface LlamaBlockConfig extends AttentionConfig {

@@ -1,5 +1,5 @@
 import { type Context, dropoutDraw, Module, Site } from '@graftjs/nn';
-import { attention } from '@graftjs/ops';
+import { type AttentionOptions, attention } from '@graftjs/ops';
 import { add, concat, fill, permute, reshape, type Tensor } from '@graftjs/tensor';
 import type { KvCache } from './kv-cache.ts';
 
@@ -44,6 +44,12 @@ export interface KeyValueDetails {
   readonly context: Context;
 }
 
+/** `[b, kvHeads, keys, headDim]` each. */
+export interface KeysAndValues {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
 /** What all attention has in common; the projections, and what becomes of positions, are theirs. */
 export abstract class MultiHeadAttention extends Module {
   /** Queries, `[b, heads, t, headDim]`, after their rotation where they are rotated. */
@@ -76,33 +82,53 @@ export abstract class MultiHeadAttention extends Module {
   /** q `[b, heads, t, headDim]`, k and v `[b, kvHeads, keys, headDim]` -> `[b, t, heads * headDim]`. */
   protected attend(q: Tensor, k: Tensor, v: Tensor, pass: PassInputs, context: Context): Tensor {
     const { bias, cache, keyMask, segments } = pass;
-    const { heads, headDim, window, scale, dropout } = this.heads;
-    const [b, , t] = q.shape as [number, number, number];
-    const details: KeyValueDetails = { layer: this, layerIndex: this.layerIndex, context };
-    const queries = this.queries.apply(q, details);
-    let keys = this.keys.apply(k, details);
-    let values = this.values.apply(v, details);
+    let { keys, values } = this.attached(k, v, context);
     const front = keys.shape[2]! - k.shape[2]!;
     if (cache) ({ keys, values } = cache.extend(this.layerIndex, keys, values));
     const offset = cache && (front > 0 ? add(cache.position, front) : cache.position);
-    const mixed = attention(queries, keys, values, {
-      causal: this.causal,
-      ...(bias ? { bias: bias(t, keys.shape[2]!, offset) } : {}),
-      ...(window ? { window } : {}),
-      ...(scale === undefined ? {} : { scale }),
+    const options = {
+      ...(bias ? { bias: bias(q.shape[2]!, keys.shape[2]!, offset) } : {}),
       ...(offset ? { offset } : {}),
       ...(keyMask ? { keyMask: cache ? keyMask : withSeen(keyMask, keys.shape[2]!) } : {}),
       ...(segments ? { segments: front > 0 ? add(segments, front) : segments, prefix: front } : {}),
+    };
+    return this.mix(q, { keys, values }, options, context);
+  }
+
+  /** Keys and values with what is attached to them. */
+  protected attached(k: Tensor, v: Tensor, context: Context): KeysAndValues {
+    const details = this.#details(context);
+    return { keys: this.keys.apply(k, details), values: this.values.apply(v, details) };
+  }
+
+  /** The attention of queries to keys and values as they are; {@link attend} without what it does to those. */
+  protected mix(
+    q: Tensor,
+    { keys, values }: KeysAndValues,
+    options: Pick<AttentionOptions, 'bias' | 'offset' | 'keyMask' | 'segments' | 'prefix'>,
+    context: Context,
+  ): Tensor {
+    const { heads, headDim, window, scale, dropout } = this.heads;
+    const [b, , t] = q.shape as [number, number, number];
+    const mixed = attention(this.queries.apply(q, this.#details(context)), keys, values, {
+      ...options,
+      causal: this.causal,
+      ...(window ? { window } : {}),
+      ...(scale === undefined ? {} : { scale }),
       ...(dropout && context.training
         ? { dropout: { p: dropout, ...dropoutDraw(context, 'dropout of attention') } }
         : {}),
     });
     return reshape(permute(mixed, [0, 2, 1, 3]), [b, t, heads * headDim]);
   }
+
+  #details(context: Context): KeyValueDetails {
+    return { layer: this, layerIndex: this.layerIndex, context };
+  }
 }
 
 /** The mask for `count` keys, of which those in front are seen. */
-function withSeen(keyMask: Tensor, count: number): Tensor {
+export function withSeen(keyMask: Tensor, count: number): Tensor {
   const [b, known] = keyMask.shape as [number, number];
   return known < count ? concat([fill(1, [b, count - known], 'i32'), keyMask], 1) : keyMask;
 }
