@@ -1,7 +1,8 @@
 import type { Runtime } from '@graftjs/compiler';
-import type { CausalLM } from '@graftjs/models';
+import type { CausalLM, Seq2SeqLM } from '@graftjs/models';
 import { Sampler, type SamplingOptions } from './sampling.ts';
-import { type Front, frontOf, Session } from './session.ts';
+import type { TextSession } from './session.ts';
+import { decoderTexts, encoderDecoderTexts, type TextMaking } from './text-making.ts';
 
 export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number;
@@ -11,48 +12,21 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The prompt and what is asked for do not fit the model. */
-export class ContextLengthError extends RangeError {
-  override readonly name = 'ContextLengthError';
-  readonly promptTokens: number;
-  readonly maxNewTokens: number;
-  readonly maxPositions: number;
-
-  constructor(promptTokens: number, maxNewTokens: number, maxPositions: number, front = 0) {
-    super(
-      promptTokens === 0
-        ? 'the prompt is empty: give at least one token, such as the one that begins a text'
-        : `a prompt of ${promptTokens} tokens${front > 0 ? `, ${front} positions that adapters put in front of it` : ''} and ${maxNewTokens} new ones exceed the model's ${maxPositions} positions: shorten one of them`,
-    );
-    this.promptTokens = promptTokens;
-    this.maxNewTokens = maxNewTokens;
-    this.maxPositions = maxPositions;
-  }
-}
-
-/** Prompts are padded to a multiple of this, so that programs repeat. */
-const bucket = 64;
-const padded = (tokens: number): number => Math.ceil(tokens / bucket) * bucket;
-/** Caches double, so that few are kept, and all of them take at most twice the memory of the largest. */
-const capacityFor = (positions: number): number => bucket * 2 ** Math.ceil(Math.log2(positions / bucket));
-
 /**
  * Generates text with a model, again and again: keeps its caches and their programs (one for each padded length of
  * prompt, one that adds a token). Texts made at the same time have caches of their own. Make a new one after adapters
- * were attached, switched or merged.
+ * were attached, switched or merged. The encoder of an encoder-decoder reads the prompt, once.
  */
 export class Generator {
-  readonly #runtime: Runtime;
-  readonly #model: CausalLM;
-  readonly #front: Front;
-  /** Sessions that no text is using, by capacity. */
-  readonly #idle = new Map<number, Session[]>();
+  readonly #model: CausalLM | Seq2SeqLM;
+  readonly #making: TextMaking;
+  /** Sessions that no text is using, by the room that they have. */
+  readonly #idle = new Map<string, TextSession[]>();
   #closed = false;
 
-  constructor(runtime: Runtime, model: CausalLM) {
-    this.#runtime = runtime;
+  constructor(runtime: Runtime, model: CausalLM | Seq2SeqLM) {
     this.#model = model;
-    this.#front = frontOf(model);
+    this.#making = 'encode' in model ? encoderDecoderTexts(runtime, model) : decoderTexts(runtime, model);
   }
 
   /**
@@ -64,15 +38,12 @@ export class Generator {
     promptIds: ArrayLike<number>,
     options: GenerateOptions,
   ): AsyncGenerator<number, void, undefined> {
-    const { maxPositions, eosTokenIds, vocabSize } = this.#model.config;
+    const { eosTokenIds, vocabSize } = this.#model.config;
     const { maxNewTokens, signal } = options;
     const length = promptIds.length;
     if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
       throw new RangeError(`maxNewTokens is ${maxNewTokens}: it must be a whole number from 1`);
-    const front = this.#front.positions;
-    const positions = front + length + maxNewTokens;
-    if (length === 0 || positions > maxPositions)
-      throw new ContextLengthError(length, maxNewTokens, maxPositions, front);
+    const { key, window, open } = this.#making(length, maxNewTokens);
     const strange = Array.from(promptIds).find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabSize));
     if (strange !== undefined)
       throw new RangeError(`token ${strange} of the prompt is not in the model's vocabulary of ${vocabSize}`);
@@ -80,9 +51,7 @@ export class Generator {
     const stop = new Set(options.stopIds ?? eosTokenIds);
     if (signal?.aborted) return;
 
-    const window = padded(length);
-    const capacity = capacityFor(Math.max(positions, front + window));
-    const session = this.#take(capacity);
+    const session = this.#take(key, open);
     try {
       let logits = await session.start(promptIds, window);
       for (let made = 1; !signal?.aborted; made++) {
@@ -93,7 +62,7 @@ export class Generator {
         logits = await session.next(id);
       }
     } finally {
-      this.#giveBack(capacity, session);
+      this.#giveBack(key, session);
     }
   }
 
@@ -111,13 +80,13 @@ export class Generator {
     this.#idle.clear();
   }
 
-  #take(capacity: number): Session {
+  #take(key: string, open: () => TextSession): TextSession {
     if (this.#closed) throw new Error('the generator is closed: make a new one');
-    return this.#idle.get(capacity)?.pop() ?? new Session(this.#runtime, this.#model, capacity, this.#front);
+    return this.#idle.get(key)?.pop() ?? open();
   }
 
-  #giveBack(capacity: number, session: Session): void {
+  #giveBack(key: string, session: TextSession): void {
     if (this.#closed) session.release();
-    else this.#idle.set(capacity, [...(this.#idle.get(capacity) ?? []), session]);
+    else this.#idle.set(key, [...(this.#idle.get(key) ?? []), session]);
   }
 }

@@ -1,2 +1,3 @@
-export { ContextLengthError, type GenerateOptions, Generator } from './generate.ts';
+export { ContextLengthError } from './context-length-error.ts';
+export { type GenerateOptions, Generator } from './generate.ts';
 export { LogitsError, Sampler, type SamplingOptions } from './sampling.ts';

@@ -13,8 +13,18 @@ interface Pass {
   readonly rowsInFront: number;
 }
 
-/** One text in the making: a cache, and the programs that read a prompt into it and add a token to it. */
-export class Session {
+/** One text in the making. */
+export interface TextSession {
+  /** Begins anew with a prompt, padded to `window` tokens: the logits of the first token of the text. */
+  start(promptIds: ArrayLike<number>, window: number): Promise<ArrayLike<number>>;
+  /** Adds a token: the logits after it. */
+  next(id: number): Promise<ArrayLike<number>>;
+  /** Frees the device memory of its caches. */
+  release(): void;
+}
+
+/** A decoder's text: a cache, and the programs that read a prompt into it and add a token to it. */
+export class Session implements TextSession {
   readonly #runtime: Runtime;
   readonly #model: CausalLM;
   readonly #cache: KvCache;
@@ -29,7 +39,6 @@ export class Session {
     this.#front = front;
   }
 
-  /** Begins anew with a prompt, padded to `window` tokens: the logits after its last token. */
   async start(promptIds: ArrayLike<number>, window: number): Promise<ArrayLike<number>> {
     const ids = new Int32Array(window);
     ids.set(Array.from(promptIds));
@@ -39,14 +48,12 @@ export class Session {
     return logits;
   }
 
-  /** Adds a token: the logits after it. */
   async next(id: number): Promise<ArrayLike<number>> {
     const logits = await this.#run(Int32Array.of(id), this.#position, 0);
     this.#position++;
     return logits;
   }
 
-  /** Frees the cache's device memory. */
   release(): void {
     for (const variable of this.#cache.variables) this.#runtime.release(variable);
   }
