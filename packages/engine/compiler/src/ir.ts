@@ -63,6 +63,7 @@ const primitives = new Set([
   'iota',
   'randomBits',
   'detach',
+  'recompute',
   'where',
   'cast',
   'reshape',
@@ -114,6 +115,9 @@ const accumulatorOf = (dtype: DType): DType => (isHalf(dtype) ? 'f32' : dtype);
 
 /** What computes in f32 is to be stored as a 16-bit float: rounded where it is stored, unlike a cast. */
 const narrowOp: Op = { name: 'narrow', infer: ([x], { dtype }) => [{ ...x!, dtype: dtype as DType }] };
+
+/** A reshape that changes nothing: its memory is its operand's. */
+const recomputedOp: Op = { name: 'reshape', infer: ([x]) => [x!] };
 
 /** Operands of one concatenation kernel. */
 const mostConcatenated = 6;
@@ -241,6 +245,10 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
     return intern(binaryOps.mul, [product, constant], {}, [spec])[0]!;
   };
 
+  /** The same memory under another key, so that what is computed from it equals nothing that was computed before. */
+  const recomputed = (value: IrValue, after: IrValue): IrValue =>
+    intern(recomputedOp, [value], { shape: [...value.shape], after: valueKey(after) }, [value])[0]!;
+
   /** Many operands in groups, so that no kernel has to bind them all. */
   const concatTree = (op: Op, inputs: readonly IrValue[], attrs: Attrs, spec: TensorSpec): IrValue => {
     if (inputs.length <= mostConcatenated) return intern(op, inputs, attrs, [spec])[0]!;
@@ -271,6 +279,8 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
     switch (op.name) {
       case 'detach':
         return a;
+      case 'recompute':
+        return recomputed(a!, b!);
       case 'add':
         if (constantOf(b) === 0) return a;
         if (constantOf(a) === 0) return b;
@@ -287,7 +297,7 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
         break;
       case 'reshape':
         if (sameShape(a!.shape, spec.shape)) return a;
-        if (a!.node.name === 'reshape')
+        if (a!.node.name === 'reshape' && a!.node.op !== recomputedOp)
           return simplify(op, a!.node.inputs, attrs, spec) ?? intern(op, a!.node.inputs, attrs, [spec])[0];
         break;
     }
@@ -300,12 +310,21 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
 
   lowerAll(roots);
   const values = roots.map(lowerOf);
+  const live = liveNodes(nodes, values);
   return {
-    nodes,
-    variables,
+    nodes: live,
+    variables: live.flatMap(({ variable }) => variable ?? []),
     roots: values,
     key: `${keys.join(';')}>${values.map((v) => `${v.node.id}.${v.index}`).join()}`,
   };
+}
+
+/** The nodes that `roots` need: a composite's decomposition also gives outputs that nobody asks for. */
+function liveNodes(nodes: readonly IrNode[], roots: readonly IrValue[]): IrNode[] {
+  const live = new Set(roots.map(({ node }) => node));
+  for (let i = nodes.length - 1; i >= 0; i--)
+    if (live.has(nodes[i]!)) for (const { node } of nodes[i]!.inputs) live.add(node);
+  return nodes.filter((node) => live.has(node));
 }
 
 /** Nodes that `tensors` need and that are not `done`, inputs first, each with its variable if it is a leaf. */

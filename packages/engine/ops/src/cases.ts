@@ -8,6 +8,7 @@ import { dropoutOp } from './dropout.ts';
 import { inverseOp } from './inverse.ts';
 import { isFiniteOp } from './is-finite.ts';
 import { layerNormOp } from './layer-norm.ts';
+import { linearCrossEntropyOp } from './linear-cross-entropy.ts';
 import { rmsNormOp } from './rms-norm.ts';
 import { rotaryOp } from './rotary.ts';
 import { softmaxOp } from './softmax.ts';
@@ -449,7 +450,7 @@ const crossEntropyCases = [
         ),
       ];
     },
-    attrs: { ignoreIndex: -100 },
+    attrs: { ignoreIndex: -100, first: 0 },
     wrt: [0],
   }),
 );
@@ -540,6 +541,30 @@ const cacheWriteCases = [
   }),
 );
 
+const linearCrossEntropyCases = [
+  { n: 1, d: 1, v: 1, rows: 1 },
+  { n: 7, d: 5, v: 9, rows: 3 },
+  { n: 5, d: 8, v: 36, rows: 128 },
+].map(
+  ({ n, d, v, rows }): OpCase => ({
+    name: `linearCrossEntropy ${n}x${d}, ${v} classes, ${rows} rows at a time`,
+    op: linearCrossEntropyOp,
+    inputs: () => {
+      const labels = [v - 1, 0, -100, v, -1, Math.floor(v / 2)];
+      return [
+        f32([n, d]),
+        f32([v, d], 2),
+        i32(
+          [n],
+          Array.from({ length: n }, (_, i) => labels[i % labels.length]!),
+        ),
+      ];
+    },
+    attrs: { ignoreIndex: -100, rows },
+    wrt: [0, 1],
+  }),
+);
+
 const dropoutCases = [[1], [5, 7], [64, 12]].map(
   (shape): OpCase => ({
     name: `dropout ${shape.join('x')}`,
@@ -574,6 +599,7 @@ export const opCases: readonly OpCase[] = [
   ...rotaryCases,
   ...attentionCases,
   ...crossEntropyCases,
+  ...linearCrossEntropyCases,
   ...adamwCases,
   ...inverseCases,
   ...isFiniteCases,

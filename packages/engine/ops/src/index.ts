@@ -16,6 +16,11 @@ export { clipScale, globalNorm } from './gradient-norm.ts';
 export { inverse, inverseOp } from './inverse.ts';
 export { finite, isFiniteOp } from './is-finite.ts';
 export { type LayerNormOptions, layerNorm, layerNormGradientOp, layerNormOp } from './layer-norm.ts';
+export {
+  type LinearCrossEntropyOptions,
+  linearCrossEntropy,
+  linearCrossEntropyOp,
+} from './linear-cross-entropy.ts';
 export { type RmsNormOptions, rmsNorm, rmsNormGradientOp, rmsNormOp } from './rms-norm.ts';
 export { rotary, rotaryOp } from './rotary.ts';
 export { softmax, softmaxOp } from './softmax.ts';

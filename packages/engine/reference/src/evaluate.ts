@@ -121,6 +121,7 @@ function evaluatePrimitive(node: Node, inputs: readonly Float64Array[]): Float64
   }
   switch (op.name) {
     case 'detach':
+    case 'recompute':
     case 'reshape':
       return x!;
     case 'where':

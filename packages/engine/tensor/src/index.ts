@@ -32,6 +32,7 @@ export * from './primitives/creation.ts';
 export * from './primitives/elementwise.ts';
 export * from './primitives/indexing.ts';
 export * from './primitives/movement.ts';
+export * from './primitives/recompute.ts';
 export * from './primitives/reduction.ts';
 export {
   broadcastShapes,

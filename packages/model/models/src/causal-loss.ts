@@ -1,11 +1,14 @@
-import { crossEntropy } from '@graftjs/ops';
-import { concat, fill, narrow, reshape, sum, type Tensor } from '@graftjs/tensor';
+import { crossEntropy, linearCrossEntropy } from '@graftjs/ops';
+import { concat, fill, linearOperands, narrow, reshape, sum, type Tensor } from '@graftjs/tensor';
 
 /**
  * Sum of the losses of the supervised tokens: logits `[b, t, v]`, labels i32 `[b, t]` not shifted, -100 where
  * nothing is learnt. Position i is judged by label i + 1, as in `transformers`; divide by the count of labels that
  * are learnt, the first of each row left out. Where a virtual prompt made the logits longer than the labels, the
  * labels belong to the last positions, and the first of each row is learnt, too (as in `peft`).
+ *
+ * Logits that are a head's product and nothing more (no bias, no adapter at the head, no soft cap) are never in memory
+ * whole: see `linearCrossEntropy` of `@graftjs/ops`.
  */
 export function tokenLossSum(logits: Tensor, labels: Tensor): Tensor {
   const [b, t, v] = logits.shape as [number, number, number];
@@ -17,5 +20,11 @@ export function tokenLossSum(logits: Tensor, labels: Tensor): Tensor {
     ...(front > 0 ? [labels] : known > 1 ? [narrow(labels, 1, 1, known - 1)] : []),
     none(1),
   ];
-  return sum(crossEntropy(reshape(logits, [b * t, v]), reshape(concat(parts, 1), [b * t])));
+  const targets = reshape(concat(parts, 1), [b * t]);
+  const head = linearOperands(logits);
+  return sum(
+    head
+      ? linearCrossEntropy(reshape(head.x, [b * t, -1]), head.weight, targets)
+      : crossEntropy(reshape(logits, [b * t, v]), targets),
+  );
 }

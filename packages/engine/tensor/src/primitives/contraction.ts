@@ -1,8 +1,8 @@
 import { isFloat } from '../dtype.ts';
 import { applyOp, type Op, type Tensor } from '../graph.ts';
 import { broadcastShapes, ShapeError, sameShape } from '../shape.ts';
-import { add, cast } from './elementwise.ts';
-import { broadcastTo, reshape, transpose } from './movement.ts';
+import { add, cast, castOp } from './elementwise.ts';
+import { broadcastTo, permuteOp, reshape, reshapeOp, transpose } from './movement.ts';
 
 /**
  * `[..., M, K] x [..., K, N] -> [..., M, N]` with equal leading axes; sums in f32. Transposes and repeated
@@ -57,3 +57,18 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   const y = reshape(product, [...x.shape.slice(0, -1), out!]);
   return bias ? add(y, cast(bias, x.dtype)) : y;
 }
+
+/**
+ * What `linear` without a bias was applied to, where `y` is its result and nothing more: for operations that do better
+ * than to compute it.
+ */
+export function linearOperands(y: Tensor): { readonly x: Tensor; readonly weight: Tensor } | undefined {
+  const product = under(y, reshapeOp);
+  if (product.node.op !== matmulOp) return undefined;
+  const [rows, columns] = product.node.inputs as [Tensor, Tensor];
+  if (rows.rank !== 2 || columns.node.op !== permuteOp) return undefined;
+  const weight = columns.node.inputs[0]!;
+  return { x: under(rows, reshapeOp), weight: weight.node.op === castOp ? weight.node.inputs[0]! : weight };
+}
+
+const under = (t: Tensor, op: Op): Tensor => (t.node.op === op ? under(t.node.inputs[0]!, op) : t);
