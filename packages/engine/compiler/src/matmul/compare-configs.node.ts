@@ -1,6 +1,6 @@
 import { openGpu } from '@graftjs/webgpu';
-import { configLabel, matmulConfigs, matmulKernel } from './index.ts';
-import { bufferOf, type Case, makeCase, prepare } from './testing.ts';
+import { type Case, makeCase } from './testing.ts';
+import { timeConfigs } from './time-configs.ts';
 
 /**
  * Every configuration of every product of a small Llama's step, timed in turns: GFLOP/s, the median of the
@@ -36,36 +36,15 @@ const products: readonly [string, Case][] = [
 
 const gpu = await openGpu();
 console.log(gpu.traits.description);
-const median = (values: readonly number[]): number => [...values].sort((x, y) => x - y)[values.length >> 1]!;
 for (const [name, made] of products.filter(([name, made]) => `${name} ${made.name}`.includes(product))) {
-  const { m, n, batch } = made.problem;
-  const operands = [bufferOf(gpu, made.a), bufferOf(gpu, made.b)];
-  const c = gpu.buffers.create(4 * batch[0] * batch[1] * m * n, 'c');
-  const candidates = [];
-  for (const config of matmulConfigs(made.problem, gpu.traits)) {
-    const label = configLabel(config) + (config.parts > 1 ? `/${config.parts}` : '');
-    if (!label.includes(wanted)) continue;
-    const kernel = matmulKernel(made.problem, gpu.traits, { config });
-    const prepared = await prepare(gpu, kernel, operands, c);
-    const time = async (times: number): Promise<number> => {
-      const start = performance.now();
-      await prepared.run(times).done;
-      return (performance.now() - start) / times;
-    };
-    const first = await time(1);
-    const times = Math.min(100, Math.max(1, Math.round(30 / (await time(1)))));
-    candidates.push({ label, kernel, time, times, first, measured: [] as number[], prepared });
-  }
-  for (let round = 0; round < Number(rounds); round++)
-    for (const x of candidates) x.measured.push(await x.time(x.times));
   console.log(`${name}: ${made.name}`);
-  for (const { label, kernel, measured, first, prepared } of candidates) {
-    const rate = (milliseconds: number) => (kernel.flops / milliseconds / 1e6).toFixed(1).padStart(6);
-    const figures = `${rate(median(measured))} (${rate(Math.min(...measured)).trim()})`;
+  for (const { label, gflops, best, milliseconds, first } of await timeConfigs(
+    gpu,
+    made,
+    Number(rounds),
+    wanted,
+  ))
     console.log(
-      `  ${label.padEnd(30)} ${figures}  ${median(measured).toFixed(2)} ms, first ${first.toFixed(0)} ms`,
+      `  ${label.padEnd(30)} ${gflops.toFixed(1).padStart(6)} (${best.toFixed(1)})  ${milliseconds.toFixed(2)} ms, first ${first.toFixed(0)} ms`,
     );
-    prepared.release();
-  }
-  for (const buffer of [...operands, c]) gpu.buffers.release(buffer);
 }
