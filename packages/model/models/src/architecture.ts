@@ -7,6 +7,7 @@ import type {
   DecoderBlock,
   Encoded,
   KvCache,
+  PostNormBlock,
   PreNormBlock,
 } from '@graftjs/transformer';
 
@@ -78,6 +79,49 @@ export interface EncoderInputs {
   readonly keyMask?: Tensor;
 }
 
+/** What an encoder that stands alone is given. */
+export interface TextInputs extends EncoderInputs {
+  /** i32 `[b, s]`: which of two texts a token belongs to; left out: 0. Models without token types do not look at it. */
+  readonly tokenTypeIds?: Tensor;
+  /** i32 `[s]` or `[b, s]`, as the table of positions counts them; left out: those of a text from its first token. */
+  readonly positions?: Tensor;
+}
+
+/** What a text, or each of its tokens, is sorted into. */
+export interface EncoderConfig extends ModelConfig {
+  /** Names of the classes, in order (`id2label`). */
+  readonly labels: readonly string[];
+  /** What a classifier of texts learns; undefined where `config.json` leaves it open. */
+  readonly problemType: ProblemType | undefined;
+}
+
+/** `problem_type` of `config.json`. */
+export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
+
+/** An encoder, bare or with a head: all that losses and tuners need of it. Every token sees the whole text. */
+export interface EncoderModel extends PretrainedModel {
+  readonly config: EncoderConfig;
+  /** Positions of the text, i32 `[s]` or `[b, s]`: for attachments that put keys in front of the text's. */
+  readonly positions: Site<PositionDetails>;
+  /** What enters the first block, `[b, s, hidden]`. */
+  readonly embedded: Site<PositionDetails>;
+  /** In order: where adapters of sub-layers, keys and values attach. */
+  readonly blocks: readonly PostNormBlock[];
+  /** Hidden states after the last block, `[b, s, hidden]`, s counting a virtual prompt. */
+  hiddenStates(inputs: TextInputs, context: Context): Tensor;
+  /**
+   * What the head says: of each token `[b, s, n]`, s counting a virtual prompt, or of each text `[b, n]`; of a bare model
+   * the hidden states.
+   */
+  forward(inputs: TextInputs, context: Context): Tensor;
+}
+
+/** An encoder that says which token stands in the place of a masked one. */
+export interface MaskedLM extends EncoderModel {
+  /** From the head's states to logits. */
+  readonly outputEmbeddings: Linear;
+}
+
 /** What the decoder of an encoder-decoder is given. */
 export interface DecoderInputs {
   /** i32 `[b, t]`: the start token, and what was said so far. */
@@ -121,6 +165,12 @@ export interface Architecture<Model extends PretrainedModel = CausalLM> {
   readonly modelTypes: readonly string[];
   /** Where the model without its head is in the whole; files of the bare model have names without it. '': nowhere. */
   readonly baseModelPrefix: string;
+  /** Of a bare model: where its weights are in files of models with a head. */
+  readonly prefixWithHead?: string;
+  /** The present name of a tensor that older files name otherwise; others as they are. */
+  readonly renamed?: (name: string) => string;
+  /** Weights that begin anew where a file has none and `loadModel` may make them: the head of a new task. */
+  readonly newWeights?: RegExp;
   /** Tensors in files of such models that are no weights, such as tables that follow from the config. */
   readonly ignoredTensors?: RegExp;
   /** @param generation `generation_config.json` @throws ConfigError */

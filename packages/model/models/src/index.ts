@@ -3,14 +3,19 @@ export type {
   CausalInputs,
   CausalLM,
   DecoderInputs,
+  EncoderConfig,
   EncoderInputs,
+  EncoderModel,
+  MaskedLM,
   ModelConfig,
   ModelOf,
   PositionDetails,
   PretrainedModel,
+  ProblemType,
   Seq2SeqConfig,
   Seq2SeqInputs,
   Seq2SeqLM,
+  TextInputs,
 } from './architecture.ts';
 export { architectures, seq2seqArchitectures } from './architectures.ts';
 export { tokenLossSum } from './causal-loss.ts';

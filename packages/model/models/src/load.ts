@@ -16,10 +16,12 @@ import { architectureOf, parseConfig } from './parse-config.ts';
 export interface LoadedModel<Model extends PretrainedModel = CausalLM> {
   readonly model: Model;
   readonly config: Model['config'];
-  /** config.json as it is on disk. */
+  /** config.json as it is on disk, with what {@link LoadOptions.config} says. */
   readonly json: JsonObject;
   /** generation_config.json as it is on disk, where there is one. */
   readonly generationJson?: JsonObject;
+  /** Names of the weights that the file lacked and that began anew. */
+  readonly newWeights?: readonly string[];
 }
 
 export interface LoadOptions<A> {
@@ -36,6 +38,13 @@ export interface LoadOptions<A> {
    * Default `stored`; choose `f32` to merge adapters without rounding.
    */
   readonly weights?: WeightDType | 'stored';
+  /** Keys that take the place of those of config.json, such as the `id2label` of a new task. */
+  readonly config?: JsonObject;
+  /**
+   * Lets a new task's head, where the file has none, begin with random weights of this seed. Left out: it is missing.
+   * `newWeights` of the result names them.
+   */
+  readonly newWeights?: { readonly seed: number };
 }
 
 /** The file holds tensors inside the model that the model of config.json has no place for. */
@@ -77,7 +86,7 @@ export async function loadModel<A extends Architecture<PretrainedModel>>(
  * @throws the errors of {@link loadModel}
  */
 export async function modelFrom<A extends Architecture<PretrainedModel>>(
-  json: JsonObject,
+  configJson: JsonObject,
   weights: Weights,
   options: LoadOptions<A> & {
     /** generation_config.json */
@@ -85,18 +94,21 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
   },
 ): Promise<LoadedModel<ModelOf<A>>> {
   const { architectures, generationConfig: generation, runtime } = options;
+  const json: JsonObject = { ...configJson, ...options.config };
   const architecture = architectureOf(json, architectures);
   const parsed = parseConfig(json, { architectures, ...(generation ? { generation } : {}) });
-  const stored = withPrefix(weights, architecture.baseModelPrefix);
-  const config = (await architecture.configFor?.(parsed, stored)) ?? parsed;
-  checkShapes(stored, architecture.landmarks(config));
+  const named = underOurNames(weights, architecture);
+  const config = (await architecture.configFor?.(parsed, named)) ?? parsed;
+  checkShapes(named, architecture.landmarks(config));
   const model = architecture.build(config);
-  storeWeightsAs(model, (name) => dtypeIn(options.weights ?? 'stored', stored.tensors.get(name)?.dtype));
-  const parameters = checkedParameters(model, stored, architecture.ignoredTensors);
-  await checkTies(model, stored);
+  storeWeightsAs(model, (name) => dtypeIn(options.weights ?? 'stored', named.tensors.get(name)?.dtype));
+  const made = lacking(model, named, options.newWeights ? architecture.newWeights : undefined);
+  const parameters = checkedParameters(model, named, architecture.ignoredTensors, made);
+  await checkTies(model, named);
+  if (options.newWeights) initialize(made, architecture, config, options.newWeights.seed);
   let waiting = 0;
   for (const [name, parameter] of parameters) {
-    parameter.set(await valuesFor(parameter, stored, name));
+    parameter.set(await valuesFor(parameter, named, name));
     if (!runtime) continue;
     runtime.upload(parameter);
     waiting += parameter.byteLength;
@@ -104,8 +116,14 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
     await runtime.gpu.idle();
     waiting = 0;
   }
-  const loaded = { model, config, json, ...(generation ? { generationJson: generation } : {}) };
-  return loaded as LoadedModel<ModelOf<A>>;
+  const loaded = {
+    model,
+    config,
+    json,
+    ...(generation ? { generationJson: generation } : {}),
+    ...(made.size > 0 ? { newWeights: [...made.keys()] } : {}),
+  };
+  return loaded as unknown as LoadedModel<ModelOf<A>>;
 }
 
 const halves: Readonly<Record<string, 'f16' | 'bf16'>> = { F16: 'f16', BF16: 'bf16' };
@@ -122,27 +140,45 @@ async function valuesFor({ dtype }: Parameter, weights: Weights, name: string): 
   return narrowToHalves(dtype, await weights.readFloat32(name));
 }
 
-/** The weights of a file of the bare model under their names in the whole one; those of the whole as they are. */
-function withPrefix(weights: Weights, prefix: string): Weights {
-  const names = [...weights.tensors];
-  if (prefix === '' || names.some(([name]) => name.startsWith(`${prefix}.`))) return weights;
-  const bare = (name: string): string => name.slice(prefix.length + 1);
+/** Weights under their names in the model: a file may be of the bare model or of one with a head, or an older one. */
+function underOurNames(weights: Weights, architecture: Architecture<PretrainedModel>): Weights {
+  const { baseModelPrefix: prefix, prefixWithHead: headed, renamed = (name) => name } = architecture;
+  const current = [...weights.tensors.keys()].map((stored) => [renamed(stored), stored] as const);
+  const isInside = (part: string | undefined): boolean =>
+    !!part && current.some(([name]) => name.startsWith(`${part}.`));
+  const ours = (name: string): string => {
+    if (isInside(headed)) return name.startsWith(`${headed}.`) ? name.slice(headed!.length + 1) : name;
+    return prefix === '' || isInside(prefix) ? name : `${prefix}.${name}`;
+  };
+  const names = new Map(current.map(([name, stored]) => [ours(name), stored]));
   return {
     name: weights.name,
     metadata: weights.metadata,
-    tensors: new Map(names.map(([name, entry]) => [`${prefix}.${name}`, entry])),
-    read: (name, range) => weights.read(bare(name), range),
-    readFloat32: (name) => weights.readFloat32(bare(name)),
+    tensors: new Map([...names].map(([name, stored]) => [name, weights.tensors.get(stored)!])),
+    read: (name, range) => weights.read(names.get(name) ?? name, range),
+    readFloat32: (name) => weights.readFloat32(names.get(name) ?? name),
   };
 }
 
-/** @throws UnexpectedTensorError, TensorMissingError, ShapeMismatchError */
+/** The parameters that the weights lack and that may begin anew. */
+const lacking = (
+  model: PretrainedModel,
+  { tensors }: Weights,
+  newWeights: RegExp | undefined,
+): Map<string, Parameter> =>
+  new Map([...model.namedParameters()].filter(([name]) => !tensors.has(name) && newWeights?.test(name)));
+
+/**
+ * The parameters that the weights have values for.
+ * @throws UnexpectedTensorError, TensorMissingError, ShapeMismatchError
+ */
 function checkedParameters(
   model: PretrainedModel,
   weights: Weights,
   ignored: RegExp | undefined,
+  made: ReadonlyMap<string, Parameter>,
 ): Map<string, Parameter> {
-  const parameters = new Map(model.namedParameters());
+  const parameters = new Map([...model.namedParameters()].filter(([name]) => !made.has(name)));
   checkShapes(
     weights,
     [...parameters].map(([name, p]) => [name, p.shape] as const),
@@ -190,12 +226,22 @@ export function newModel<A extends Architecture<PretrainedModel>>(
   const architecture = architectureOf(json, architectures);
   const config = parseConfig(json, { architectures });
   const model = architecture.build(config);
+  initialize(model.namedParameters(), architecture, config, seed);
+  return { model, config, json } as LoadedModel<ModelOf<A>>;
+}
+
+/** Random values of a seed: normal with the architecture's deviation, norms at 1, biases at 0. */
+function initialize(
+  parameters: Iterable<readonly [string, Parameter]>,
+  architecture: Architecture<PretrainedModel>,
+  config: PretrainedModel['config'],
+  seed: number,
+): void {
   const random = new HostRandom(seed);
-  for (const [name, p] of model.namedParameters())
+  for (const [name, p] of parameters)
     if (p.rank > 1)
       p.set(
         normalArray(p.size, architecture.initialDeviation?.(name, config) ?? config.initializerRange, random),
       );
     else if (name.endsWith('bias')) p.set(new Float32Array(p.size));
-  return { model, config, json } as LoadedModel<ModelOf<A>>;
 }

@@ -19,7 +19,8 @@ export interface LinearDetails {
 }
 
 export interface LinearOptions {
-  readonly bias?: boolean;
+  /** Whether there is one, or another module's, which is then shared. Default false. */
+  readonly bias?: boolean | Parameter;
   /** The weight of another module, which is then shared. */
   readonly weight?: Parameter;
   /** The weight is stored as `[in, out]` (GPT-2's Conv1D; PEFT's word for it). Default false: `[out, in]`. */
@@ -47,7 +48,8 @@ export class Linear extends Module {
     this.fanInFanOut = options.fanInFanOut ?? false;
     const shape = this.fanInFanOut ? [inFeatures, outFeatures] : [outFeatures, inFeatures];
     this.weight = options.weight ?? new Parameter(shape, undefined, { name: 'weight' });
-    if (options.bias) this.bias = new Parameter([outFeatures], undefined, { name: 'bias' });
+    if (options.bias instanceof Parameter) this.bias = options.bias;
+    else if (options.bias) this.bias = new Parameter([outFeatures], undefined, { name: 'bias' });
   }
 
   /** W, `[out, in]`. */

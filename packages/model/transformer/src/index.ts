@@ -13,7 +13,8 @@ export {
   MultiHeadAttention,
   type PassInputs,
 } from './multi-head-attention.ts';
-export { type BlockParts, PreNormBlock, type SublayerDetails } from './pre-norm-block.ts';
+export { PostNormBlock, type PostNormParts } from './post-norm-block.ts';
+export { type BlockParts, type Norm, PreNormBlock, type SublayerDetails } from './pre-norm-block.ts';
 export { type RelativeBuckets, RelativePositions, relativeBucket } from './relative-position-bias.ts';
 export {
   type RotaryOptions,
