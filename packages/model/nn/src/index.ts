@@ -7,6 +7,6 @@ export { Module, StateDictError } from './module.ts';
 export { nearest } from './nearest.ts';
 export { Parameter } from './parameter.ts';
 export { RmsNorm } from './rms-norm.ts';
-export { type Attachment, Site } from './site.ts';
+export { type Arrangement, type Attachment, Site } from './site.ts';
 export { DropoutSeedError, dropoutDraw, trainingDropout } from './training-dropout.ts';
 export { storeWeightsAs, type WeightDType } from './weight-storage.ts';

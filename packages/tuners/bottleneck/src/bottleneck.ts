@@ -22,7 +22,14 @@ import {
 } from './config.ts';
 import { type InvertibleAdapter, invertibleAdapter } from './invertible.ts';
 import { InvertiblePlace } from './invertible-place.ts';
-import { adaptersAt, basePrefix, type SublayerPlace, sublayerOf, sublayerPlaces } from './places.ts';
+import {
+  adaptersAt,
+  basePrefix,
+  hiddenSizeOf,
+  type SublayerPlace,
+  sublayerOf,
+  sublayerPlaces,
+} from './places.ts';
 
 /** Bottleneck adapters in every block of a model: give it to a `PeftModel` among its tuners. */
 export const bottleneck: Tuner<BottleneckConfig> = {
@@ -146,10 +153,6 @@ function checkDivides(phmDim: number, hidden: number, units: number): void {
     if (size % phmDim !== 0)
       throw new ConfigError('phm_dim', phmDim, `must divide the ${what}, which is ${size}`);
 }
-
-/** Every architecture's config has it. */
-const hiddenSizeOf = (model: Module): number =>
-  (model as Module & { readonly config: { readonly hiddenSize: number } }).config.hiddenSize;
 
 class BottleneckAdapters implements AttachedAdapter<BottleneckConfig> {
   readonly config: BottleneckConfig;

@@ -1,5 +1,6 @@
+export type { AdapterHubModel } from '@graftjs/peft';
 export type { NonLinearity } from './activations.ts';
-export { type AdapterHubModel, fromAdapterHub, toAdapterHub } from './adapterhub.ts';
+export { fromAdapterHub, fusionFromAdapterHub, fusionToAdapterHub, toAdapterHub } from './adapterhub.ts';
 export { blockNorms } from './block-norms.ts';
 export { bottleneck } from './bottleneck.ts';
 export {
@@ -16,4 +17,13 @@ export {
   seqBnConfig,
   seqBnInvConfig,
 } from './config.ts';
+export { adapterFusion, FusedAdapterError, fusionRegularization } from './fusion.ts';
+export {
+  type AdapterFusionConfig,
+  type AdapterFusionOptions,
+  adapterFusionConfig,
+  adapterFusionConfigToJson,
+  parseAdapterFusionConfig,
+  staticAdapterFusionConfig,
+} from './fusion-config.ts';
 export { methods } from './method.ts';

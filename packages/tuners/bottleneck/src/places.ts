@@ -97,3 +97,7 @@ export function adaptersAt(site: Site<SublayerDetails>): Map<string, BottleneckA
   known.set(site, there);
   return there;
 }
+
+/** Every architecture's config has it. */
+export const hiddenSizeOf = (model: Module): number =>
+  (model as Module & { readonly config: { readonly hiddenSize: number } }).config.hiddenSize;

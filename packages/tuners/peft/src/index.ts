@@ -1,7 +1,9 @@
+export * from './adapterhub/index.ts';
 export { type AddedChange, addedChange } from './added-change.ts';
 export { angles } from './angles.ts';
 export { attentionTargets, blockTargets } from './attention-targets.ts';
 export { commonBlockSize } from './common-block-size.ts';
+export * from './composition/index.ts';
 export {
   type AdapterConfig,
   type ConfigField,

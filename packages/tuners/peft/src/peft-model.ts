@@ -1,6 +1,8 @@
 import { encodeAdapter, type Folder, readAdapter, writeAdapter } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
 import { HostRandom, type Module, type Parameter } from '@graftjs/nn';
+import { arrangeSites } from './composition/arrange.ts';
+import { adaptersOf, type Composition, isPlainStack } from './composition/composition.ts';
 import type { AdapterConfig } from './config.ts';
 import { checkConflicts, type Entry, fillEntry, namedParametersOf, savedForm, warningsOf } from './entry.ts';
 import {
@@ -39,6 +41,8 @@ export class PeftModel<Base extends Module = Module> {
   readonly #options: PeftModelOptions;
   readonly #entries = new Map<string, Entry>();
   #active: readonly string[] = [];
+  /** How the active adapters work together, where that is not one after another. */
+  #composition: Composition | undefined;
   #enabled = true;
   #merged: readonly string[] = [];
   #applied: Replacement[] = [];
@@ -88,15 +92,18 @@ export class PeftModel<Base extends Module = Module> {
   }
 
   /**
-   * Makes these the active adapters, which take effect in this order. Frozen are all others.
+   * Makes these the active adapters, which take effect in this order or as the composition says. Frozen are all
+   * others.
    * @throws AdapterNameError, MergedError, AdapterConflictError
    */
-  setAdapter(names: string | readonly string[]): void {
+  setAdapter(adapters: Composition | readonly string[]): void {
     this.#checkUnmerged('setAdapter');
-    const chosen = [...new Set([names].flat())] as string[];
+    const isList = (given: typeof adapters): given is readonly string[] => Array.isArray(given);
+    const chosen = isList(adapters) ? [...new Set(adapters)] : adaptersOf(adapters);
     const entries = chosen.map((name) => this.#entry(name));
     checkConflicts(entries);
     this.#active = chosen;
+    this.#composition = isList(adapters) || isPlainStack(adapters) ? undefined : adapters;
     this.#apply();
   }
 
@@ -127,13 +134,15 @@ export class PeftModel<Base extends Module = Module> {
   }
 
   /**
-   * Removes an adapter and frees its memory. Where no active one is left, the first that remains becomes active.
+   * Removes an adapter and frees its memory. Where no active one is left, the first that remains becomes active; what
+   * is left of a composition is a stack.
    * @throws AdapterNameError, MergedError
    */
   deleteAdapter(name: string): void {
     const entry = this.#entry(name);
     this.#checkUnmerged('deleteAdapter');
     this.#entries.delete(name);
+    if (this.#active.includes(name)) this.#composition = undefined;
     this.#active = this.#active.filter((active) => active !== name);
     if (this.#active.length === 0) this.#active = this.adapters.slice(0, 1);
     this.#apply();
@@ -168,6 +177,11 @@ export class PeftModel<Base extends Module = Module> {
    */
   async merge({ safe = false }: MergeOptions = {}): Promise<void> {
     this.#checkUnmerged('merge');
+    if (this.#composition)
+      throw new MergeError(
+        this.#active.join(', '),
+        'a composition is no change of weights; setAdapter([…]) is',
+      );
     const entries = this.#active.map((name) => this.#entry(name));
     for (const { name, attached, tuner } of entries) {
       if (!this.#enabled) throw new MergeError(name, 'adapters are disabled; call enableAdapters() first');
@@ -334,6 +348,7 @@ export class PeftModel<Base extends Module = Module> {
       for (const [, parameter] of attached.namedParameters()) parameter.trainable = trained;
       for (const { kind, copy } of replacements) copy.trainable = trained && kind !== 'base';
     }
+    arrangeSites(this.model, this.#enabled ? this.#composition : undefined);
     const active = this.#enabled ? this.#active.map((name) => this.#entry(name)) : [];
     for (const { attached } of active) attached.setActive(true);
     this.#applied = active.flatMap(({ replacements }) => replacements);
@@ -360,6 +375,8 @@ export class PeftModel<Base extends Module = Module> {
   #reset(): void {
     this.#entries.clear();
     this.#active = [];
+    this.#composition = undefined;
+    arrangeSites(this.model, undefined);
     this.#merged = [];
     this.#applied = [];
     this.#enabled = true;

@@ -45,7 +45,10 @@ export interface Tuner<Config extends AdapterConfig = AdapterConfig> {
 }
 
 export interface AttachContext {
-  /** Unique among the model's adapters. */
+  /**
+   * Unique among the model's adapters. Keys of attachments to the model's sites end in it, after a space: compositions
+   * know by it whose they are.
+   */
   readonly adapterName: string;
   /** Of initial weights. */
   readonly random: HostRandom;
