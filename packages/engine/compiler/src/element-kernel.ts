@@ -1,10 +1,10 @@
 import { byteSize, type KernelTraits } from '@graftjs/tensor';
 import { Bindings, canVectorize, declareBindings, Emitter } from './emit.ts';
-import { type Expression, formsOf, substituteDigits } from './expression.ts';
+import { type Expression, formsOf, memoriesOf, substituteDigits } from './expression.ts';
 import { expressionOf, type PlacedExpression } from './fusion.ts';
 import { isHalf, storeHalves } from './half.ts';
 import { type Atom, addForms, atomForm, coefficient, type Form, scaleForm } from './index-form.ts';
-import { elements, type IrValue } from './ir.ts';
+import { elements, type IrValue, readerNode } from './ir.ts';
 import type { Step } from './step.ts';
 import { helperText, typeName } from './wgsl-functions.ts';
 
@@ -203,8 +203,9 @@ function collectLoads(e: Expression, visit: (v: IrValue, at: Form) => void): voi
   const go = (x: Expression): void => {
     if (seen.has(x)) return;
     seen.add(x);
-    if (x.kind === 'load') visit(x.value, x.at);
-    if (x.kind === 'take') visit(x.table, never);
+    if (x.kind === 'load' && !readerNode(x.value)) visit(x.value, x.at);
+    else if (x.kind === 'load' || x.kind === 'take')
+      for (const memory of memoriesOf(x.kind === 'load' ? x.value : x.table)) visit(memory, never);
     if (x.kind === 'random') visit(x.seed, never);
     if (x.kind === 'operation') x.inputs.forEach(go);
     if (x.kind === 'choose') [x.inside, x.outside].forEach(go);

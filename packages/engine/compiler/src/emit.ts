@@ -1,8 +1,8 @@
 import type { DType } from '@graftjs/tensor';
-import { type Expression, formsOf, memoryOfKey, walk } from './expression.ts';
+import { type Expression, formsOf, memoriesOf, memoryOfKey, walk } from './expression.ts';
 import { halfStorage, isHalf, loadHalf, loadHalves, roundToHalf } from './half.ts';
 import { type Atom, coefficient, dependsOn, type Form, formKey, maxOfForm } from './index-form.ts';
-import type { IrValue } from './ir.ts';
+import { type IrValue, readerNode } from './ir.ts';
 import {
   binaryText,
   helperOf,
@@ -18,6 +18,9 @@ export class Bindings {
   readonly #first: number;
   readonly #entries: { key: string; value: IrValue; vector: boolean }[] = [];
 
+  readonly #readers: string[] = [];
+  readonly #functions: (() => string)[] = [];
+
   readonly #replaced: { of: IrValue; by: IrValue } | undefined;
 
   constructor(first = 0, replaced?: { of: IrValue; by: IrValue }) {
@@ -31,10 +34,34 @@ export class Bindings {
   }
   /** Declares that `value`'s memory is accessed; scalar access anywhere makes the whole binding scalar. */
   declare(value: IrValue, vector: boolean): void {
+    const read = readerNode(value);
+    if (read) {
+      for (const input of read.inputs) this.declare(input, false);
+      if (this.#readers.includes(memoryOfKey(value))) return;
+      const prefix = `graft_r${this.#readers.push(memoryOfKey(value)) - 1}_`;
+      this.#functions.push(() =>
+        read.reader.text(
+          prefix,
+          read.inputs.map((input) => this.name(input)),
+        ),
+      );
+      return;
+    }
     const key = this.#key(value);
     const known = this.#entries.find((e) => e.key === key);
     if (known) known.vector &&= vector;
     else this.#entries.push({ key, value: key === memoryOfKey(value) ? value : this.#replaced!.by, vector });
+  }
+  /** Calls of the functions that read a value without memory, which has been declared. */
+  reader(value: IrValue): ReaderCalls | undefined {
+    const read = readerNode(value);
+    if (!read) return undefined;
+    const prefix = `graft_r${this.#readers.indexOf(memoryOfKey(value))}_`;
+    const layout = `vec4<u32>(${read.reader.layout.map((n) => `${n}u`).join(', ')})`;
+    return {
+      at: (position) => `${prefix}At(${position}, ${layout})`,
+      four: (position) => `${prefix}Four(${position}, ${layout})`,
+    };
   }
   name(value: IrValue): string {
     return `b${this.#first + this.#entries.findIndex((e) => e.key === this.#key(value))}`;
@@ -54,8 +81,14 @@ export class Bindings {
         const type = bindingType(value.dtype, vector ? 4 : 1);
         return `@group(0) @binding(${this.#first + i}) var<storage, read_write> b${this.#first + i}: array<${type}>;\n`;
       })
+      .concat(this.#functions.map((text) => text()))
       .join('');
   }
+}
+
+interface ReaderCalls {
+  readonly at: (position: string) => string;
+  readonly four: (position: string) => string;
 }
 
 /** The element type of a binding that is accessed one value or four values at a time. */
@@ -185,13 +218,13 @@ export class Emitter {
       case 'hole':
         return this.#options.hole!;
       case 'load':
-        return this.#load(e.value, e.at, '', e.dtype);
+        return this.#load(e.value, e.at, '', e.dtype, true);
       case 'take': {
         const row = this.#names.get(e.row)!;
         const lane = width === 4 ? `${row}.x` : row;
         const name = `r${this.#prefix}${this.lines.length}`;
         this.lines.push(`let ${name} = u32(clamp(${lane}, 0i, ${e.rows - 1}i)) * ${e.width}u;`);
-        return this.#load(e.table, e.rest, name, e.dtype);
+        return this.#load(e.table, e.rest, name, e.dtype, e.width % 4 === 0);
       }
       case 'index': {
         const base = `${scalarType(e.dtype)}(${this.index(e.at)})`;
@@ -248,12 +281,21 @@ export class Emitter {
     throw new Error(`no WGSL for ${e.name}`);
   }
 
-  #load(value: IrValue, at: Form, base: string, dtype: Expression['dtype']): string {
+  /** @param alignedBase whether `base` is a multiple of four */
+  #load(value: IrValue, at: Form, base: string, dtype: Expression['dtype'], alignedBase: boolean): string {
     const { bindings, width, vectorDigit } = this.#options;
-    const name = bindings.name(value);
-    const vector = bindings.isVector(value);
     const index = this.index(at);
     const position = base ? `${base} + ${index}` : index;
+    const reader = bindings.reader(value);
+    if (reader) {
+      if (width === 1) return reader.at(position);
+      if (alignedBase && vectorDigit && isAligned(at, vectorDigit)) return reader.four(position);
+      const step = vectorDigit ? coefficient(at, vectorDigit) : 0;
+      if (step === 0) return `vec4<f32>(${reader.at(position)})`;
+      return `vec4<f32>(${[0, 1, 2, 3].map((lane) => reader.at(`${position} + ${lane * step}u`)).join(', ')})`;
+    }
+    const name = bindings.name(value);
+    const vector = bindings.isVector(value);
     if (isHalf(dtype)) this.helpers.add(dtype);
     /** One element. */
     const single = (p: string): string => {
@@ -279,14 +321,15 @@ export class Emitter {
 /** How many loads and operations an expression makes. */
 export function costOf(root: Expression): { loads: number; operations: number; memories: Set<string> } {
   const cost = { loads: 0, operations: 0, memories: new Set<string>() };
+  const count = (value: IrValue): void => {
+    cost.loads++;
+    if (readerNode(value)) cost.operations += 20;
+    for (const memory of memoriesOf(value)) cost.memories.add(memoryOfKey(memory));
+  };
   walk(root, (e) => {
-    if (e.kind === 'load') {
-      cost.loads++;
-      cost.memories.add(memoryOfKey(e.value));
-    } else if (e.kind === 'take') {
-      cost.loads++;
-      cost.memories.add(memoryOfKey(e.table));
-    } else if (e.kind === 'random') {
+    if (e.kind === 'load') count(e.value);
+    else if (e.kind === 'take') count(e.table);
+    else if (e.kind === 'random') {
       cost.operations += 20;
       cost.memories.add(memoryOfKey(e.seed));
     } else if (e.kind === 'operation') cost.operations++;

@@ -14,7 +14,7 @@ import {
   substitute,
   zeroForm,
 } from './index-form.ts';
-import { type IrValue, valueKey } from './ir.ts';
+import { type IrValue, readerNode, valueKey } from './ir.ts';
 
 /** What one element of a kernel's result is computed from: loads at linear forms, and operations on them. */
 export type Expression =
@@ -67,6 +67,15 @@ export function memoryOf(value: IrValue): IrValue {
   while (v.node.name === 'reshape') v = v.node.inputs[0]!;
   return v;
 }
+
+/** The memories that a value is loaded from: its own, or those that its reader reads. */
+export function memoriesOf(value: IrValue): Memories {
+  const [first, ...rest] = readerNode(value)?.inputs ?? [value];
+  return [memoryOf(first!), ...rest.map(memoryOf)];
+}
+
+/** One memory or more. */
+export type Memories = readonly [IrValue, ...IrValue[]];
 
 export const memoryOfKey = (value: IrValue): string => valueKey(memoryOf(value));
 

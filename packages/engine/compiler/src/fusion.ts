@@ -8,9 +8,12 @@ const views = new Set(['reshape', 'permute', 'expand', 'slice', 'pad', 'concat']
 const sources = new Set(['fill', 'iota', 'randomBits']);
 const kernels = new Set(['sum', 'max', 'matmul', 'scatterAdd']);
 
-/** Operations whose results always have memory of their own. */
+/** Operations whose results are always loaded: from memory of their own, or by a reader from what they are made of. */
 export const ownsMemory = (node: IrNode): boolean =>
-  node.variable !== undefined || node.kernel !== undefined || kernels.has(node.name);
+  node.variable !== undefined ||
+  node.kernel !== undefined ||
+  node.reader !== undefined ||
+  kernels.has(node.name);
 
 export interface Fusion {
   /** Whether a value has memory, of its own or (reshapes) another's. */
@@ -47,7 +50,7 @@ export function fuse(
 
   for (const value of ir.roots) materialize(value);
   for (const node of ir.nodes) {
-    if (node.kernel || node.name === 'scatterAdd') node.inputs.forEach(materialize);
+    if (node.kernel || node.reader || node.name === 'scatterAdd') node.inputs.forEach(materialize);
     if (node.name === 'take') materialize(node.inputs[0]!);
     if (node.name === 'randomBits') materialize(node.inputs[0]!);
     if (node.name === 'matmul') matmulMemories(node).forEach(materialize);

@@ -12,6 +12,10 @@ export const isHalf = (dtype: DType): dtype is HalfDType => dtype === 'f16' || d
 /** The element of a binding that is read one value or four values at a time. */
 export const halfStorage = (width: 1 | 4): string => (width === 4 ? 'vec2<u32>' : 'u32');
 
+/** The element of a binding of any dtype that is read one value at a time. */
+export const bindingElement = (dtype: DType): string =>
+  isHalf(dtype) ? halfStorage(1) : dtype === 'bool' ? 'u32' : dtype;
+
 /** Value `index` of a binding of words. */
 export const loadHalf = (dtype: HalfDType, binding: string, index: string): string =>
   `graft_${dtype}_at(${binding}[(${index}) >> 1u], ${index})`;

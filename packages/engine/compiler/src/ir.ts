@@ -3,6 +3,7 @@ import {
   binaryOps,
   castOp,
   type DType,
+  type ElementReader,
   fillOp,
   isVariable,
   type Kernel,
@@ -28,6 +29,8 @@ export interface IrNode {
   readonly attrs: Attrs;
   readonly outputs: readonly IrValue[];
   readonly kernel?: Kernel;
+  /** The result has no memory: what needs it reads it through its inputs. */
+  readonly reader?: ElementReader;
   readonly variable?: Variable;
 }
 
@@ -142,7 +145,7 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
     inputs: readonly IrValue[],
     attrs: Attrs,
     specs: readonly TensorSpec[],
-    extra: { kernel?: Kernel; variable?: Variable } = {},
+    extra: { kernel?: Kernel; reader?: ElementReader; variable?: Variable } = {},
   ): readonly IrValue[] => {
     let opId = opIds.get(op);
     if (opId === undefined) {
@@ -180,7 +183,7 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
     if (!op.decompose) {
       if (inF32.has(op.name)) {
         const [spec] = node.outputs as [TensorSpec];
-        const operands = op.name === 'scatterAdd' ? [widened(inputs[0]!), inputs[1]!] : inputs;
+        const operands = op.name === 'scatterAdd' ? [inMemory(widened(inputs[0]!)), inputs[1]!] : inputs;
         return [
           narrowed(computeInF32(op, operands, attrs, { ...spec, dtype: accumulatorOf(spec.dtype) }), spec),
         ];
@@ -190,8 +193,10 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
         throw new UnsupportedOperationError(op.name, 'it is not a primitive and has no decomposition');
       return [simplify(op, inputs, attrs, node.outputs[0]!) ?? intern(op, inputs, attrs, node.outputs)[0]!];
     }
+    const reader = useKernels ? op.reader?.(node) : undefined;
+    if (reader) return intern(op, inputs.map(inMemory), attrs, node.outputs, { reader });
     const request = {
-      inputs: inputs.map(widened),
+      inputs: inputs.map((value) => inMemory(widened(value))),
       outputs: node.outputs.map((spec) => ({ ...spec, dtype: accumulatorOf(spec.dtype) })),
       attrs,
     };
@@ -211,6 +216,10 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
     isHalf(value.dtype)
       ? intern(castOp, [value], { dtype: 'f32' }, [{ shape: value.shape, dtype: 'f32' }])[0]!
       : value;
+
+  /** The value, copied where it is one that only readers know. */
+  const inMemory = (value: IrValue): IrValue =>
+    readerNode(value) ? intern(narrowOp, [value], { dtype: value.dtype }, [value])[0]! : value;
 
   /** The value as `spec` stores it. */
   const narrowed = (value: IrValue, spec: TensorSpec): IrValue =>
@@ -309,7 +318,7 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
   };
 
   lowerAll(roots);
-  const values = roots.map(lowerOf);
+  const values = roots.map((t) => inMemory(lowerOf(t)));
   const live = liveNodes(nodes, values);
   return {
     nodes: live,
@@ -341,6 +350,18 @@ function ascending(
     stack.push(...t.node.inputs);
   }
   return [...found].sort((x, y) => x[0].id - y[0].id);
+}
+
+/** A node whose result is read through its inputs. */
+export type ReadNode = IrNode & { readonly reader: ElementReader };
+
+const isRead = (node: IrNode): node is ReadNode => node.reader !== undefined;
+
+/** The node under a value's reshapes, where it has a reader. */
+export function readerNode(value: IrValue): ReadNode | undefined {
+  let { node } = value;
+  while (node.name === 'reshape') node = node.inputs[0]!.node;
+  return isRead(node) ? node : undefined;
 }
 
 export const valueKey = (v: IrValue): string => `${v.node.id}.${v.index}`;

@@ -1,13 +1,14 @@
-import { memoryOf } from './expression.ts';
+import { type Memories, memoriesOf, memoryOf } from './expression.ts';
 import { expressionOf } from './fusion.ts';
 import { isHalf } from './half.ts';
 import { type Atom, coefficient, type Form } from './index-form.ts';
-import { type IrNode, type IrValue, valueKey } from './ir.ts';
+import { type IrNode, type IrValue, readerNode, valueKey } from './ir.ts';
 import type { MatmulOperand } from './matmul/index.ts';
 
 /** A matrix product's operands as they lie in memory: movement operations became strides. */
 export interface MatmulPlacement {
-  readonly memories: readonly [IrValue, IrValue];
+  /** Of each operand; several where a reader stands for its memory. */
+  readonly memories: readonly [Memories, Memories];
   readonly operands: readonly [MatmulOperand, MatmulOperand];
   readonly batch: readonly [number, number];
 }
@@ -72,12 +73,15 @@ function join(a: IrValue, x: View, y: View): MatmulPlacement | undefined {
     const [first, second] = strides[k];
     const batch: [number, number] = extents.length === 2 ? [first!, second!] : [0, first ?? 0];
     const dtype = v.memory.dtype as MatmulOperand['dtype'];
-    return { dtype, offset: v.form.constant, batch, rowStride, colStride };
+    const read = readerNode(v.memory);
+    const reader = read ? { reader: { reader: read.reader, inputs: read.inputs.map((i) => i.dtype) } } : {};
+    return { dtype, ...reader, offset: v.form.constant, batch, rowStride, colStride };
   };
   const operands = [operand(x, 0), operand(y, 1)];
   if (!operands[0] || !operands[1]) return undefined;
   const batch: [number, number] = extents.length === 2 ? [extents[0]!, extents[1]!] : [1, extents[0] ?? 1];
-  return { memories: [x.memory, y.memory], operands: [operands[0], operands[1]], batch };
+  const memories = [memoriesOf(x.memory), memoriesOf(y.memory)] as const;
+  return { memories, operands: [operands[0], operands[1]], batch };
 }
 
 /** The stride of an axis, or nothing where it is not one number. */

@@ -36,13 +36,14 @@ export function matmulSteps(
   const extras = fused?.values ?? [];
   const label = fused ? `${kernel.label}+${result.node.name}` : kernel.label;
   const bytes = elements(result.shape) * byteSize(result.dtype);
-  const operandReads = [...placement.memories];
+  const operandReads = placement.memories.flat();
+  const [[a0, ...aRest], [b0, ...bRest]] = placement.memories;
   if (!kernel.splitK)
     return [
       {
         label,
         wgsl: kernel.wgsl,
-        bindings: [...operandReads, result, ...extras],
+        bindings: [a0, b0, result, ...extras, ...aRest, ...bRest],
         params: kernel.params,
         workgroups: kernel.workgroups,
         reads: [...operandReads, ...extras],
@@ -57,7 +58,7 @@ export function matmulSteps(
     {
       label: kernel.label,
       wgsl: kernel.wgsl,
-      bindings: [...operandReads, parts],
+      bindings: [a0, b0, parts, ...aRest, ...bRest],
       params: kernel.params,
       workgroups: kernel.workgroups,
       reads: operandReads,

@@ -24,14 +24,14 @@ export function schedule(ir: Ir, traits: KernelTraits): Schedule {
     placements.set(node, known);
     return known;
   };
-  const fusion = fuse(ir, traits, (node) => placementOf(node).memories);
+  const fusion = fuse(ir, traits, (node) => placementOf(node).memories.flat());
   const { isMaterialized } = fusion;
   const epilogues = matchEpilogues(ir, fusion, traits, placementOf);
   const absorbed = new Set(epilogues.values());
   const steps: Step[] = [];
   for (const value of fusion.roots) {
     const { node } = value;
-    if (node.variable || absorbed.has(value)) continue;
+    if (node.variable || node.reader || absorbed.has(value)) continue;
     const product = epilogues.get(value);
     if (product)
       steps.push(...matmulSteps(product, value, placementOf(product.node), isMaterialized, traits));
@@ -98,7 +98,6 @@ function matchEpilogues(
     if (ownsMemory(value.node) || !(value.dtype === 'f32' || isHalf(value.dtype))) continue;
     const { expression } = expressionOf(value, fusion.isMaterialized);
     const { memories } = costOf(expression);
-    if (memories.size - 1 > traits.maxStorageBuffers - 3) continue;
     const candidates: IrValue[] = [];
     walk(expression, (e) => {
       if (e.kind === 'load' && memoryOf(e.value).node.name === 'matmul') candidates.push(memoryOf(e.value));
@@ -108,6 +107,8 @@ function matchEpilogues(
         readers.get(valueKey(product)) === 1 &&
         !rootKeys.has(valueKey(product)) &&
         elements(product.shape) === elements(value.shape) &&
+        // the product itself is no binding, its result and operands are
+        memories.size + placementOf(product.node).memories.flat().length <= traits.maxStorageBuffers &&
         // 16-bit results are stored four at a time
         (value.dtype === 'f32' || product.shape.at(-1)! % 4 === 0) &&
         readAtOwnElement(value, product, fusion),
@@ -127,9 +128,9 @@ function countReaders(
   const readers = new Map<string, number>();
   for (const value of fusion.roots) {
     const { node } = value;
-    if (node.variable || value.index > 0) continue;
+    if (node.variable || node.reader || value.index > 0) continue;
     const read = new Set<string>();
-    if (node.name === 'matmul') for (const m of placementOf(node).memories) read.add(memoryOfKey(m));
+    if (node.name === 'matmul') for (const m of placementOf(node).memories.flat()) read.add(memoryOfKey(m));
     else if (node.kernel || node.name === 'scatterAdd') for (const v of node.inputs) read.add(memoryOfKey(v));
     else {
       const target = node.name === 'sum' || node.name === 'max' ? node.inputs[0]! : value;

@@ -9,6 +9,8 @@ import { inverseOp } from './inverse.ts';
 import { isFiniteOp } from './is-finite.ts';
 import { layerNormOp } from './layer-norm.ts';
 import { linearCrossEntropyOp } from './linear-cross-entropy.ts';
+import { blockOf, dequantizeOp } from './quantized/dequantize.ts';
+import { type QuantizedFormat, quantizedForms, quantizedLayout } from './quantized/formats.ts';
 import { rmsNormOp } from './rms-norm.ts';
 import { rotaryOp } from './rotary.ts';
 import { softmaxOp } from './softmax.ts';
@@ -591,6 +593,42 @@ const argmaxCases = [
   }),
 );
 
+/** Any bits are a quantized weight; factors are about 1. */
+function quantizedCase(
+  format: QuantizedFormat,
+  shape: Shape,
+  { nested = false, block }: { nested?: boolean; block?: number } = {},
+): OpCase {
+  const own = blockOf(format, shape, block);
+  const { codeWords, scaleCount } = quantizedLayout(format, sizeOf(shape), own, nested);
+  return {
+    name: `dequantize ${format} ${shape.join('x')}${nested ? ', nested factors' : ''}${block ? `, blocks of ${block}` : ''}`,
+    op: dequantizeOp,
+    inputs: () => [
+      {
+        shape: [codeWords],
+        dtype: 'u32',
+        data: Uint32Array.from(f32([codeWords], 5).data, (v) => (v + 2) * 2 ** 30),
+      },
+      f32([scaleCount], 6),
+      ...(nested ? [f32([256], 7)] : []),
+    ],
+    attrs: { format, shape: [...shape], block: own },
+    wrt: [1],
+  };
+}
+
+const dequantizeCases = [
+  quantizedCase('nf4', [6, 128], { nested: true }),
+  quantizedCase('nf4', [300, 64], { nested: true }),
+  quantizedCase('nf4', [5, 7], { nested: true }),
+  quantizedCase('nf4', [3, 50], { block: 32 }),
+  quantizedCase('fp4', [4, 96], { block: 128 }),
+  quantizedCase('int8', [5, 7]),
+  quantizedCase('int8', [40, 100]),
+  ...(Object.keys(quantizedForms) as QuantizedFormat[]).map((format) => quantizedCase(format, [3, 256])),
+];
+
 /** Cases of every operation here, for suites that hold kernels and gradients against the decomposition. */
 export const opCases: readonly OpCase[] = [
   ...softmaxCases,
@@ -606,4 +644,5 @@ export const opCases: readonly OpCase[] = [
   ...cacheWriteCases,
   ...dropoutCases,
   ...argmaxCases,
+  ...dequantizeCases,
 ];

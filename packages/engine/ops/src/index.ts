@@ -21,6 +21,23 @@ export {
   linearCrossEntropy,
   linearCrossEntropyOp,
 } from './linear-cross-entropy.ts';
+export {
+  blockOf,
+  type DequantizeOptions,
+  dequantize,
+  dequantizeOp,
+  type QuantizedTensors,
+} from './quantized/dequantize.ts';
+export {
+  fp4Table,
+  nestedBlock,
+  nf4Table,
+  type QuantizedForm,
+  type QuantizedFormat,
+  type QuantizedLayout,
+  quantizedForms,
+  quantizedLayout,
+} from './quantized/formats.ts';
 export { type RmsNormOptions, rmsNorm, rmsNormGradientOp, rmsNormOp } from './rms-norm.ts';
 export { rotary, rotaryOp } from './rotary.ts';
 export { softmax, softmaxOp } from './softmax.ts';

@@ -1,6 +1,6 @@
 import { backpropagate } from './gradients.ts';
 import { type Attrs, applyOp, type Op, type Tensor, type TensorSpec, Variable, type Vjp } from './graph.ts';
-import type { KernelFactory } from './kernel.ts';
+import type { KernelFactory, ReaderFactory } from './kernel.ts';
 import { zeros } from './primitives/creation.ts';
 
 export interface OpDefinition {
@@ -13,6 +13,8 @@ export interface OpDefinition {
   readonly vjp?: Vjp;
   /** Kernel; without it, or where it gives none for a device, the decomposition runs. */
   readonly kernel?: KernelFactory;
+  /** Reads elements of the one f32 output where they are needed, so that it has no memory; instead of a kernel. */
+  readonly reader?: ReaderFactory;
 }
 
 const placeholder = (spec: TensorSpec): Tensor => new Variable(spec.shape, undefined, { dtype: spec.dtype });

@@ -1,5 +1,5 @@
 import { byteSize, type DType, dtypeOf, type HostArray, hostArray } from './dtype.ts';
-import type { KernelFactory } from './kernel.ts';
+import type { KernelFactory, ReaderFactory } from './kernel.ts';
 import { formatShape, type Shape, ShapeError, sizeOf } from './shape.ts';
 
 /** What is known of a tensor before it has a value. */
@@ -35,6 +35,8 @@ export interface Op {
   readonly vjp?: Vjp;
   readonly decompose?: (inputs: readonly Tensor[], attrs: Attrs) => readonly Tensor[];
   readonly kernel?: KernelFactory;
+  /** Instead of a kernel, where the one output of f32 needs no memory. */
+  readonly reader?: ReaderFactory;
 }
 
 let nodeCount = 0;

@@ -19,12 +19,14 @@ export {
 } from './graph.ts';
 export { narrowToHalves, widenHalves } from './half.ts';
 export type {
+  ElementReader,
   Kernel,
   KernelBinding,
   KernelDispatch,
   KernelFactory,
   KernelRequest,
   KernelTraits,
+  ReaderFactory,
 } from './kernel.ts';
 export { philoxText } from './philox-text.ts';
 export * from './primitives/contraction.ts';

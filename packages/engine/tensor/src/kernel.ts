@@ -49,5 +49,26 @@ export interface Kernel {
   readonly inPlace?: readonly { readonly output: number; readonly input: number }[];
 }
 
+/**
+ * How kernels read elements of a result that has no memory: whoever needs them (products, lookups, element-wise work)
+ * binds the operation's inputs and calls these functions. So weights are stored in a form of their own, and never in full.
+ */
+export interface ElementReader {
+  /** Equal names: equal texts. */
+  readonly name: string;
+  /** Numbers that differ from shape to shape, so that the text does not: `places`, the functions' last argument. */
+  readonly layout: readonly [number, number, number, number];
+  /**
+   * WGSL of `fn ${prefix}At(i: u32, places: vec4<u32>) -> f32`, the element at the row-major position i, and
+   * `fn ${prefix}Four(i: u32, places: vec4<u32>) -> vec4<f32>`, it and the next three, where i is a multiple of 4 and
+   * all four are there. Every name at module scope begins with `prefix`.
+   * @param inputs names of the inputs' bindings: arrays of f32, i32, u32, or (16-bit floats) of u32 with two elements each
+   */
+  text(prefix: string, inputs: readonly string[]): string;
+}
+
+/** Writes the reader for a request, or `undefined` where the decomposition should run instead. */
+export type ReaderFactory = (request: KernelRequest) => ElementReader | undefined;
+
 /** Writes the kernel for a request, or `undefined` where the decomposition should run instead. */
 export type KernelFactory = (request: KernelRequest, traits: KernelTraits) => Kernel | undefined;

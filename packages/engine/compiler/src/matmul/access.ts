@@ -1,6 +1,6 @@
-import { halfFunctions, halfStorage, loadHalf, loadHalves } from '../half.ts';
+import { bindingElement, halfFunctions, halfStorage, loadHalf, loadHalves } from '../half.ts';
 import type { Form } from './frame.ts';
-import type { MatmulDType, MatmulOperand, MatmulProblem } from './problem.ts';
+import type { MatmulDType, MatmulOperand, MatmulProblem, OperandReader } from './problem.ts';
 
 /**
  * How a kernel reads an operand. A *line* is a row of A or a column of B: what runs along the result; *inner*
@@ -53,7 +53,11 @@ export function accessOf(lines: Lines): Access {
 }
 
 /** WGSL element type of the binding. */
-export const elementType = (dtype: MatmulDType, access: Access): string => {
+export const elementType = (form: Form, name: OperandName): string => {
+  const dtype = form.dtypes[name];
+  const access = form[name];
+  const reader = form.readers[name];
+  if (reader) return bindingElement(reader.inputs[0]!);
   const width = loadWidth(access);
   if (dtype !== 'f32') return halfStorage(width);
   return width === 1 ? 'f32' : 'vec4<f32>';
@@ -63,8 +67,38 @@ export const elementType = (dtype: MatmulDType, access: Access): string => {
 export const dtypeFunctions = (dtypes: readonly MatmulDType[]): string =>
   [...new Set(dtypes)].map((dtype) => (dtype === 'f32' ? '' : halfFunctions(dtype))).join('');
 
+const readerPrefix = (name: OperandName): string => `mm${name.toUpperCase()}Read`;
+const readerBinding = (name: OperandName, input: number): string =>
+  input === 0 ? name : `mm${name.toUpperCase()}${input}`;
+
+/** Words of the uniform block that an operand's reader is given. */
+export const layoutParams = (name: OperandName): readonly string[] =>
+  [0, 1, 2, 3].map((i) => `${name}Layout${i}`);
+
+/** The bindings of an operand's reader but the first, from `binding` on, and its functions. */
+export function readerText(name: OperandName, { reader, inputs }: OperandReader, binding: number): string {
+  const names = inputs.map((_, i) => readerBinding(name, i));
+  const declarations = names
+    .slice(1)
+    .map(
+      (own, i) =>
+        `@group(0) @binding(${binding + i}) var<storage, read_write> ${own}: array<${bindingElement(inputs[i + 1]!)}>;\n`,
+    );
+  return declarations.join('') + reader.text(readerPrefix(name), names);
+}
+
 /** The f32, or the four, at `index`, which counts in units of the access. */
-export const loadText = (name: OperandName, dtype: MatmulDType, access: Access, index: string): string => {
+export const loadText = (name: OperandName, form: Form, index: string): string => {
+  const access = form[name];
+  const dtype = form.dtypes[name];
+  if (form.readers[name]) {
+    const layout = `vec4<u32>(${layoutParams(name)
+      .map((param) => `mm.${param}`)
+      .join(', ')})`;
+    return access === 'scalar'
+      ? `${readerPrefix(name)}At(${index}, ${layout})`
+      : `${readerPrefix(name)}Four((${index}) * 4u, ${layout})`;
+  }
   if (dtype === 'f32') return `${name}[${index}]`;
   return access === 'scalar' ? loadHalf(dtype, name, index) : loadHalves(dtype, `${name}[${index}]`);
 };
@@ -82,7 +116,7 @@ const extentOf = (name: OperandName): string => (name === 'a' ? 'mm.m' : 'mm.n')
  */
 export function linesFunctions(name: OperandName, form: Form): string {
   const access = form[name];
-  const load = (index: string): string => loadText(name, form.dtypes[name], access, index);
+  const load = (index: string): string => loadText(name, form, index);
   const N = name.toUpperCase();
   const last = `${extentOf(name)} - 1u`;
   const [line, inner] = [`mm.${name}Line`, `mm.${name}Inner`];

@@ -39,6 +39,7 @@ export function configForm(problem: MatmulProblem, config: MatmulConfig): Form {
     b: accessOf(linesOf(problem, 'b')),
     vectorStore: problem.n % 4 === 0,
     dtypes: { a: a.dtype, b: b.dtype, c: config.parts === 1 ? c : 'f32' },
+    readers: { a: a.reader, b: b.reader },
   };
   if (config.family === 'subgroup') return subgroupForm(form, config, config.size);
   return config.family === 'plain' ? plainForm(form) : form;

@@ -1,6 +1,21 @@
 import { halfStorage, storeHalves } from '../half.ts';
-import { type Access, dtypeFunctions, elementType, type Lines, linesOf, loadWidth } from './access.ts';
-import { batchSize, type MatmulDType, type MatmulEpilogue, type MatmulProblem } from './problem.ts';
+import {
+  type Access,
+  dtypeFunctions,
+  elementType,
+  type Lines,
+  layoutParams,
+  linesOf,
+  loadWidth,
+  readerText,
+} from './access.ts';
+import {
+  batchSize,
+  type MatmulDType,
+  type MatmulEpilogue,
+  type MatmulProblem,
+  type OperandReader,
+} from './problem.ts';
 
 /**
  * What every family shares: bindings, uniform block, which tile of which slice a workgroup computes, and the
@@ -13,13 +28,15 @@ export interface Form {
   readonly vectorStore: boolean;
   /** How elements lie in memory. A 16-bit result needs `vectorStore`. */
   readonly dtypes: { readonly a: MatmulDType; readonly b: MatmulDType; readonly c: MatmulDType };
+  /** Of operands without memory. */
+  readonly readers: { readonly a?: OperandReader | undefined; readonly b?: OperandReader | undefined };
 }
 
 export const formLabel = (form: Form): string =>
   `${operandLabel(form, 'a')}.${operandLabel(form, 'b')}.${form.dtypes.c === 'f32' ? '' : form.dtypes.c}${form.vectorStore ? 'store4' : 'store1'}`;
 
 const operandLabel = (form: Form, name: 'a' | 'b'): string =>
-  `${form.dtypes[name] === 'f32' ? '' : form.dtypes[name]}${form[name]}`;
+  `${form.readers[name]?.reader.name ?? (form.dtypes[name] === 'f32' ? '' : form.dtypes[name])}${form[name]}`;
 
 const identity: MatmulEpilogue = {
   declarations: '',
@@ -35,14 +52,31 @@ const PARAMS = [
   ...['bOffset', 'bBatch0', 'bBatch1', 'bLine', 'bInner'],
 ] as const;
 
+const operandNames = ['a', 'b'] as const;
+
+const paramNames = (form: Form): readonly string[] => [
+  ...PARAMS,
+  ...operandNames.flatMap((name) => (form.readers[name] ? layoutParams(name) : [])),
+];
+
 /** Declarations of bindings, uniform block and epilogue. */
 export function header(form: Form, epilogue: MatmulEpilogue = identity): string {
-  return `struct MmParams { ${PARAMS.map((p) => `${p}: u32`).join(', ')} }
-@group(0) @binding(0) var<storage, read_write> a: array<${elementType(form.dtypes.a, form.a)}>;
-@group(0) @binding(1) var<storage, read_write> b: array<${elementType(form.dtypes.b, form.b)}>;
+  let binding = 3 + epilogue.extraBindings;
+  const readers = operandNames.map((name) => {
+    const reader = form.readers[name];
+    if (!reader) return '';
+    const text = readerText(name, reader, binding);
+    binding += reader.inputs.length - 1;
+    return text;
+  });
+  return `struct MmParams { ${paramNames(form)
+    .map((p) => `${p}: u32`)
+    .join(', ')} }
+@group(0) @binding(0) var<storage, read_write> a: array<${elementType(form, 'a')}>;
+@group(0) @binding(1) var<storage, read_write> b: array<${elementType(form, 'b')}>;
 @group(0) @binding(2) var<storage, read_write> c: array<${resultType(form)}>;
 ${dtypeFunctions([...Object.values(form.dtypes), ...epilogue.dtypes])}${epilogue.declarations}
-@group(0) @binding(${3 + epilogue.extraBindings}) var<uniform> mm: MmParams;
+${readers.join('')}@group(0) @binding(${binding}) var<uniform> mm: MmParams;
 ${epilogue.functions}
 ${storeFunction(form)}`;
 }
@@ -113,8 +147,9 @@ export function packParams(
     ...[Math.ceil(problem.m / tile.rows), problem.batch[1], batches, batches * parts],
     ...operand(linesOf(problem, 'a'), form.a),
     ...operand(linesOf(problem, 'b'), form.b),
+    ...operandNames.flatMap((name) => form.readers[name]?.reader.layout ?? []),
   ];
-  const params = new Uint32Array(Math.ceil(PARAMS.length / 4) * 4);
+  const params = new Uint32Array(Math.ceil(words.length / 4) * 4);
   params.set(words);
   return params;
 }

@@ -7,4 +7,5 @@ export type {
   MatmulKernel,
   MatmulOperand,
   MatmulProblem,
+  OperandReader,
 } from './problem.ts';

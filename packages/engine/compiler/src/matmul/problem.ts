@@ -1,4 +1,13 @@
+import type { DType, ElementReader } from '@graftjs/tensor';
+
 export type MatmulDType = 'f32' | 'f16' | 'bf16';
+
+/** How the elements of an operand without memory are read out of the bindings that stand for it. */
+export interface OperandReader {
+  readonly reader: ElementReader;
+  /** What is bound. The first is `a` or `b`, the others follow the epilogue's bindings: those of A, then of B. */
+  readonly inputs: readonly DType[];
+}
 
 /**
  * An operand read in place: element (z0, z1, row, column) lies at
@@ -8,6 +17,8 @@ export type MatmulDType = 'f32' | 'f16' | 'bf16';
 export interface MatmulOperand {
   /** How elements lie in memory; they are multiplied and summed in f32. */
   readonly dtype: MatmulDType;
+  /** Where the operand has no memory; `dtype` is f32 then. */
+  readonly reader?: OperandReader;
   readonly offset: number;
   readonly batch: readonly [number, number];
   readonly rowStride: number;
@@ -55,7 +66,7 @@ export interface MatmulDispatch {
 
 /**
  * The product's dispatch: bindings `a`, `b`, `c`, the epilogue's extras, the uniform block; all storage is
- * read_write. Where K is split, `c` of this dispatch is the scratch and `splitK.reduce` must follow it.
+ * read_write; what readers need besides comes before the uniform block. Where K is split, `c` of this dispatch is the scratch and `splitK.reduce` must follow it.
  */
 export interface MatmulKernel extends MatmulDispatch {
   readonly splitK?: {

@@ -82,7 +82,7 @@ ${lanes === 'columns' ? storeColumns(across) : storeRows(across)}
 /** Loads of the broadcast operand, and the value of line r at the u-th inner position of a step. */
 function sharedLoads(name: OperandName, form: Form, across: number, size: number, step: number) {
   const access = form[name];
-  const read = (index: string): string => loadText(name, form.dtypes[name], access, index);
+  const read = (index: string): string => loadText(name, form, index);
   const perLane = access === 'line4' ? 4 : 1;
   const groups = Math.max(1, across / (size * perLane));
   const [extent, first] = name === 'a' ? ['mm.m', 'row'] : ['mm.n', 'column'];
