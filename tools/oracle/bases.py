@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
 
 from batches import VOCABULARY, left_padded_batch, padded_batch
+from decoders import DECODERS, older_rope
 from float64 import Float64Everywhere, assert_float64
 from tensors import deviation, prefixed, save_tensors
 
@@ -63,10 +64,11 @@ BASES = {
         tie_word_embeddings=False,
     ),
     "llama-dynamic": LlamaConfig(**{**SIZE, "max_position_embeddings": 8}, rope_parameters=DYNAMIC_ROPE),
+    **DECODERS,
 }
-GREEDY = ("llama-gqa-tied", "mistral-window", "qwen2", "qwen2-window", "gpt2", "gpt2-variant", "llama-dynamic")
-BASE_GRADIENTS = ("llama-gqa-tied", "qwen2", "llama-biases", "gpt2")
-LEFT_PADDED = ("gpt2",)
+GREEDY = ("llama-gqa-tied", "mistral-window", "qwen2", "qwen2-window", "gpt2", "gpt2-variant", "llama-dynamic", *DECODERS)
+BASE_GRADIENTS = ("llama-gqa-tied", "qwen2", "llama-biases", "gpt2", *DECODERS)
+LEFT_PADDED = ("gpt2", *DECODERS)
 NEW_TOKENS = 16
 
 
@@ -100,8 +102,11 @@ def older_config(folder):
     config = json.loads((folder / "config.json").read_text())
     if "rope_parameters" in config:
         rope = config.pop("rope_parameters")
-        config["rope_theta"] = rope.pop("rope_theta")
-        config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
+        if folder.name in DECODERS:
+            config |= older_rope(config, rope)
+        else:
+            config["rope_theta"] = rope.pop("rope_theta")
+            config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     config["torch_dtype"] = config.pop("dtype")
     return config
 
@@ -112,7 +117,8 @@ def randomise(model, seed):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             scale = ("norm" in name or ".ln_" in name) and name.endswith("weight")
-            centre = 1.0 if scale else 0.0
+            # Gemma's norms add 1 to their weight.
+            centre = 1.0 if scale and not model.config.model_type.startswith("gemma") else 0.0
             parameter.normal_(centre, 0.2, generator=generator)
 
 

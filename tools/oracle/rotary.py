@@ -17,6 +17,13 @@ SIZE = dict(
 )
 # Each with the positions of one pass: the greatest decides what `dynamic` does.
 SHORT, LONG = [0, 1, 5, 63], [0, 1, 5, 63, 64, 199]
+LONGROPE = dict(
+    rope_type="longrope",
+    rope_theta=10000.0,
+    original_max_position_embeddings=64,
+    short_factor=[1.0, 1.0, 1.1, 1.2, 1.5, 2.0, 2.5, 3.0],
+    long_factor=[1.0, 1.5, 2.0, 4.0, 8.0, 12.0, 20.0, 32.0],
+)
 CASES = {
     "default": (dict(rope_type="default", rope_theta=10000.0), LONG),
     "linear": (dict(rope_type="linear", rope_theta=10000.0, factor=4.0), LONG),
@@ -55,6 +62,10 @@ CASES = {
         dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, attention_factor=0.75),
         LONG,
     ),
+    "longrope, within the original length": (LONGROPE, SHORT),
+    "longrope, beyond it": (LONGROPE, LONG),
+    "longrope, factor": (dict(LONGROPE, factor=6.0), LONG),
+    "longrope, attention factor": (dict(LONGROPE, attention_factor=1.25), LONG),
     "yarn, mscale": (
         dict(rope_type="yarn", rope_theta=10000.0, factor=40.0, mscale=0.7, mscale_all_dim=1.3),
         LONG,

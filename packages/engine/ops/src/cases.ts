@@ -83,15 +83,17 @@ const rmsNormCases = [
   [67, 32],
   [2, 2052],
   [5, 257],
-].map(
-  (shape): OpCase => ({
-    name: `rmsNorm ${shape.join('x')}`,
-    op: rmsNormOp,
-    inputs: () => [f32(shape), f32([shape.at(-1)!], 2)],
-    // one element is normalised to its sign: only a large eps leaves a gradient to compare
-    attrs: { eps: shape.at(-1) === 1 ? 1 : 1e-5 },
-    wrt: [0, 1],
-  }),
+].flatMap((shape) =>
+  (shape[0] === 3 ? [0, 1] : [0]).map(
+    (weightOffset): OpCase => ({
+      name: `rmsNorm ${shape.join('x')}${weightOffset ? ', weights from 1 on' : ''}`,
+      op: rmsNormOp,
+      inputs: () => [f32(shape), f32([shape.at(-1)!], 2)],
+      // one element is normalised to its sign: only a large eps leaves a gradient to compare
+      attrs: { eps: shape.at(-1) === 1 ? 1 : 1e-5, weightOffset },
+      wrt: [0, 1],
+    }),
+  ),
 );
 
 const layerNormCases = [

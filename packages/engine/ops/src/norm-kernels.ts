@@ -6,7 +6,7 @@ import {
   sizeOf,
   type TensorSpec,
 } from '@graftjs/tensor';
-import type { NamedBuffer } from './kernel-text.ts';
+import type { NamedBuffer, Word } from './kernel-text.ts';
 import { rowKernel } from './row-kernel.ts';
 
 /** A normalization of rows: y = v scale (weight) (+ bias), v the row (less its mean), scale = 1 / sqrt(mean v² + eps). */
@@ -18,6 +18,8 @@ export interface RowNorm {
   readonly centered: boolean;
   /** Whether a weight, and a bias, follow x among the inputs. */
   readonly weighted: boolean;
+  /** Added to the weight. Left out: nothing. */
+  readonly weightOffset?: number;
   readonly biased: boolean;
 }
 
@@ -42,7 +44,12 @@ const findMean = ({ centered }: RowNorm): string =>
 const declarations =
   'fn rowMean(x: Vec, lane: u32) -> f32 { return rowSum(total(x), lane) / f32(p.steps * WIDTH); }';
 
-const weightOf = ({ weighted }: RowNorm): string => (weighted ? ' * weight[i]' : '');
+const weightOf = ({ weighted, weightOffset }: RowNorm): string =>
+  weighted ? ` * ${weightOffset ? '(weight[i] + p.weightOffset)' : 'weight[i]'}` : '';
+const wordsOf = ({ eps, weightOffset }: RowNorm): Word[] => [
+  ['eps', 'f32', eps],
+  ...(weightOffset ? [['weightOffset', 'f32', weightOffset] as const] : []),
+];
 const parameters = ({ weighted, biased }: RowNorm): NamedBuffer[] => [
   ...(weighted ? [['weight', 'Vec', { input: 1 }] as const] : []),
   ...(biased ? [['bias', 'Vec', { input: weighted ? 2 : 1 }] as const] : []),
@@ -59,7 +66,7 @@ export const normKernel = (norm: RowNorm, traits: KernelTraits): KernelDispatch 
       label: norm.label,
       ...rowsOf(norm),
       buffers: [['x', 'Vec', { input: 0 }], ...parameters(norm), ['y', 'Vec', { output: 0 }]],
-      words: [['eps', 'f32', norm.eps]],
+      words: wordsOf(norm),
       flops: (norm.centered ? 7 : 4) * sizeOf(norm.shape),
       declarations,
       body: `${findMean(norm)}
@@ -89,7 +96,7 @@ export const normGradientKernel = (norm: RowNorm, dy: number, traits: KernelTrai
         ['dy', 'Vec', { input: dy }],
         ['dx', 'Vec', { output: 0 }],
       ],
-      words: [['eps', 'f32', norm.eps]],
+      words: wordsOf(norm),
       flops: (norm.centered ? 15 : 10) * sizeOf(norm.shape),
       declarations,
       body: `${findMean(norm)}

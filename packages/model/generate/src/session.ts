@@ -29,26 +29,37 @@ export class Session implements TextSession {
   readonly #model: CausalLM;
   readonly #cache: KvCache;
   readonly #front: Front;
+  readonly #capacity: number;
   readonly #passes = new Map<string, Promise<Pass>>();
   #position = 0;
+  #ids: number[] = [];
 
   constructor(runtime: Runtime, model: CausalLM, capacity: number, front: Front) {
     this.#runtime = runtime;
     this.#model = model;
     this.#cache = newCache(model, 1, capacity);
     this.#front = front;
+    this.#capacity = capacity;
   }
 
   async start(promptIds: ArrayLike<number>, window: number): Promise<ArrayLike<number>> {
     const ids = new Int32Array(window);
-    ids.set(Array.from(promptIds));
+    this.#ids = Array.from(promptIds);
+    ids.set(this.#ids);
     const logits = await this.#run(ids, 0, promptIds.length - 1);
     // What the padding wrote lies behind this position: seen by no query, and overwritten token by token.
     this.#position = this.#front.positions + promptIds.length;
     return logits;
   }
 
+  /** Where the cache's keys fit no more, the whole text is read anew. */
   async next(id: number): Promise<ArrayLike<number>> {
+    this.#ids.push(id);
+    if (this.#position === this.#model.cacheFits)
+      return this.start(
+        this.#ids,
+        Math.min(padded(this.#ids.length), this.#capacity - this.#front.positions),
+      );
     const logits = await this.#run(Int32Array.of(id), this.#position, 0);
     this.#position++;
     return logits;
@@ -94,6 +105,10 @@ export class Session implements TextSession {
     return { inputIds, at, program, rowsInFront };
   }
 }
+
+/** Prompts are padded to a multiple of this, so that programs repeat. */
+export const bucket = 64;
+export const padded = (tokens: number): number => Math.ceil(tokens / bucket) * bucket;
 
 /** A cache of this length is only described, never given memory. */
 const moreThanAny = 2 ** 20;

@@ -2,7 +2,7 @@ import type { Runtime } from '@graftjs/compiler';
 import type { CausalLM, Seq2SeqLM } from '@graftjs/models';
 import { ContextLengthError } from './context-length-error.ts';
 import { Seq2SeqSession, seq2seqFrontOf } from './seq2seq-session.ts';
-import { frontOf, Session, type TextSession } from './session.ts';
+import { bucket, frontOf, padded, Session, type TextSession } from './session.ts';
 
 /** What a text needs. */
 export interface Room {
@@ -16,9 +16,6 @@ export interface Room {
 /** The room for a prompt of so many tokens and so many new ones. @throws ContextLengthError */
 export type TextMaking = (promptTokens: number, maxNewTokens: number) => Room;
 
-/** Prompts are padded to a multiple of this, so that programs repeat. */
-const bucket = 64;
-const padded = (tokens: number): number => Math.ceil(tokens / bucket) * bucket;
 /** Caches double, so that few are kept, and all of them take at most twice the memory of the largest. */
 const capacityFor = (positions: number): number =>
   bucket * 2 ** Math.max(0, Math.ceil(Math.log2(positions / bucket)));

@@ -65,6 +65,11 @@ export interface CausalLM extends PretrainedModel {
   readonly positions: Site<PositionDetails>;
   /** In order: where adapters of sub-layers, keys and values attach. */
   readonly blocks: readonly DecoderBlock[];
+  /**
+   * Positions after which the keys that a cache holds fit no more, so that a text that grows beyond must be read anew.
+   * Left out: they always fit.
+   */
+  readonly cacheFits?: number | undefined;
   /** Hidden states after the final norm, `[b, t, hidden]`, t counting a virtual prompt. */
   hiddenStates(inputs: CausalInputs, context: Context): Tensor;
   /** Logits `[b, t, vocabulary]`, t counting a virtual prompt. */

@@ -20,7 +20,11 @@ export type {
 export { architectures, seq2seqArchitectures } from './architectures.ts';
 export { tokenLossSum } from './causal-loss.ts';
 export { ConfigError } from './config-json.ts';
+export type { GemmaConfig } from './gemma/config.ts';
+export { GemmaForCausalLM, GemmaModel, gemma } from './gemma/model.ts';
 export { type GgufModel, ggufModel } from './gguf/gguf-model.ts';
+export type { GPTNeoXConfig } from './gpt-neox/config.ts';
+export { GPTNeoXForCausalLM, GPTNeoXModel, gptNeoX } from './gpt-neox/model.ts';
 export type { GPT2Config } from './gpt2/config.ts';
 export { GPT2LMHeadModel, GPT2Model, gpt2 } from './gpt2/model.ts';
 export type { LlamaConfig } from './llama/config.ts';
@@ -35,7 +39,11 @@ export {
   UnexpectedTensorError,
 } from './load.ts';
 export { newCache } from './new-cache.ts';
+export type { OPTConfig } from './opt/config.ts';
+export { OPTForCausalLM, OPTModel, opt } from './opt/model.ts';
 export { parseConfig } from './parse-config.ts';
+export type { Phi3Config } from './phi3/config.ts';
+export { Phi3ForCausalLM, Phi3Model, phi3 } from './phi3/model.ts';
 export { PositionsError } from './positions.ts';
 export { type SaveOptions, saveModel } from './save.ts';
 export { seq2seqLossSum, shiftRight } from './seq2seq-loss.ts';

@@ -17,6 +17,7 @@ import { Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
+  architectures,
   ConfigError,
   type LoadedModel,
   llama,
@@ -30,6 +31,21 @@ const fixtures = fileURLToPath(new URL('../../../../tools/oracle/fixtures/', imp
 const fileOf = (base: string, name: string): Uint8Array =>
   new Uint8Array(readFileSync(`${fixtures}${base}/${name}`));
 const jsonOf = (bytes: Uint8Array) => JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>;
+
+/** Of other architectures. */
+const decoders = [
+  'qwen3',
+  'qwen3-variant',
+  'gpt-neox',
+  'gpt-neox-variant',
+  'opt',
+  'opt-variant',
+  'gemma',
+  'gemma2',
+  'gemma3',
+  'phi3',
+  'phi3-longrope',
+];
 
 let gpu: Gpu;
 let runtime: Runtime;
@@ -64,16 +80,12 @@ async function logitsOf({ model }: LoadedModel): Promise<number[]> {
   return [...(logits as Float32Array)];
 }
 
-test.each(['llama-gqa-tied', 'qwen2', 'llama-biases'])(
+test.each(['llama-gqa-tied', 'qwen2', 'llama-biases', ...decoders])(
   '%s: loaded and saved, the files are those of transformers',
   async (base) => {
     const { folder } = await folderOf(base);
     const files: MemoryFiles = new Map();
-    await saveModel(
-      runtime,
-      memoryFolder(files),
-      await loadModel(folder, { architectures: [llama], runtime }),
-    );
+    await saveModel(runtime, memoryFolder(files), await loadModel(folder, { architectures, runtime }));
     const saved = files.get('model.safetensors')!;
     expect(Buffer.compare(saved, fileOf(base, 'model.safetensors'))).toBe(0);
     for (const name of ['config.json', 'generation_config.json'])

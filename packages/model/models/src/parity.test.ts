@@ -9,6 +9,20 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { architectures, loadModel, tokenLossSum } from './index.ts';
 
 const fixtures = fileURLToPath(new URL('../../../../tools/oracle/fixtures/', import.meta.url));
+/** Those of other architectures; their fixtures have all that there is. */
+const decoders = [
+  'qwen3',
+  'qwen3-variant',
+  'gpt-neox',
+  'gpt-neox-variant',
+  'opt',
+  'opt-variant',
+  'gemma',
+  'gemma2',
+  'gemma3',
+  'phi3',
+  'phi3-longrope',
+];
 const bases = [
   'llama-gqa-tied',
   'llama-gqa-untied',
@@ -22,10 +36,11 @@ const bases = [
   'gpt2',
   'gpt2-variant',
   'llama-dynamic',
+  ...decoders,
 ];
 
 /** Those whose fixture has the gradient of every weight. */
-const withGradients = ['llama-gqa-tied', 'qwen2', 'llama-biases', 'gpt2'];
+const withGradients = ['llama-gqa-tied', 'qwen2', 'llama-biases', 'gpt2', ...decoders];
 
 let gpu: Gpu;
 let runtime: Runtime;
@@ -77,7 +92,10 @@ test.each(bases)('%s: logits, loss and gradients are those of transformers', asy
   const names = [...expected.tensors.keys()].filter((n) => n.startsWith('grad.'));
   const parameters = new Map(model.namedParameters());
   expect(names.length).toBe(withGradients.includes(base) ? parameters.size : 0);
-  const wrt = names.map((n) => parameters.get(n.slice('grad.'.length))!);
+  // GPT-NeoX's head has another name in files than in the memory of transformers.
+  const weightOf = (name: string) =>
+    name === 'lm_head.weight' ? model.outputEmbeddings.weight : parameters.get(name)!;
+  const wrt = names.map((n) => weightOf(n.slice('grad.'.length)));
   const got = await runtime.evaluate([logits, loss, hidden, ...gradients(loss, wrt)]);
   const vocab = logits.shape[2]!;
   expect(
@@ -92,22 +110,30 @@ test.each(bases)('%s: logits, loss and gradients are those of transformers', asy
       (i) => mask[Math.floor(i / width)] === 1,
     ),
   ).toBeLessThan(1e-4);
-  for (const [k, name] of names.entries())
-    expect(relative(got[3 + k]!, await expected.readFloat32(name)), name).toBeLessThan(1e-4);
+  for (const [k, name] of names.entries()) {
+    const right = await expected.readFloat32(name);
+    const most = right.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
+    // What all scores of a query have in common changes nothing: where keys are not rotated, their bias has no gradient.
+    if (most < 1e-8) expect(Math.max(...got[3 + k]!.map(Math.abs)), name).toBeLessThan(1e-6);
+    else expect(relative(got[3 + k]!, right), name).toBeLessThan(1e-4);
+  }
 });
 
-test('gpt2: rows padded on the left have the logits of transformers', async () => {
-  const folder = nodeFolder(`${fixtures}gpt2`);
-  const { model } = await loadModel(folder, { architectures });
-  const expected = await openSafetensors(await folder.open('expected.safetensors'));
-  const inputIds = await i32(expected, 'left.input_ids');
-  const keyMask = await i32(expected, 'left.attention_mask');
-  const positions = await i32(expected, 'left.position_ids');
-  const mask = await expected.readFloat32('left.attention_mask');
-  const logits = model.forward({ inputIds, keyMask, positions }, new Context());
-  const [got] = await runtime.evaluate([logits]);
-  const vocab = logits.shape[2]!;
-  expect(
-    relative(got!, await expected.readFloat32('left.logits'), (i) => mask[Math.floor(i / vocab)] === 1),
-  ).toBeLessThan(1e-4);
-});
+test.each(['gpt2', ...decoders])(
+  '%s: rows padded on the left have the logits of transformers',
+  async (base) => {
+    const folder = nodeFolder(`${fixtures}${base}`);
+    const { model } = await loadModel(folder, { architectures });
+    const expected = await openSafetensors(await folder.open('expected.safetensors'));
+    const inputIds = await i32(expected, 'left.input_ids');
+    const keyMask = await i32(expected, 'left.attention_mask');
+    const positions = await i32(expected, 'left.position_ids');
+    const mask = await expected.readFloat32('left.attention_mask');
+    const logits = model.forward({ inputIds, keyMask, positions }, new Context());
+    const [got] = await runtime.evaluate([logits]);
+    const vocab = logits.shape[2]!;
+    expect(
+      relative(got!, await expected.readFloat32('left.logits'), (i) => mask[Math.floor(i / vocab)] === 1),
+    ).toBeLessThan(1e-4);
+  },
+);

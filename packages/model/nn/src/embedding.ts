@@ -1,5 +1,5 @@
 import { embedding } from '@graftjs/ops';
-import { cast, type Tensor } from '@graftjs/tensor';
+import { cast, mul, type Tensor } from '@graftjs/tensor';
 import type { Context } from './context.ts';
 import { Module } from './module.ts';
 import { Parameter } from './parameter.ts';
@@ -16,12 +16,15 @@ export interface EmbeddingDetails {
 export interface EmbeddingOptions {
   /** The weight of another module, which is then shared. */
   readonly weight?: Parameter;
+  /** Factor of the rows (Gemma's are sqrt(dim) times as long as they are stored). Default 1. */
+  readonly scale?: number;
 }
 
-/** Rows of a table: ids i32 `[...]` -> f32 `[..., dim]`. */
+/** Rows of a table, times its scale: ids i32 `[...]` -> f32 `[..., dim]`. */
 export class Embedding extends Module {
   readonly count: number;
   readonly dim: number;
+  readonly scale: number;
   readonly weight: Parameter;
   readonly output: Site<EmbeddingDetails> = new Site();
 
@@ -29,10 +32,12 @@ export class Embedding extends Module {
     super();
     this.count = count;
     this.dim = dim;
+    this.scale = options.scale ?? 1;
     this.weight = options.weight ?? new Parameter([count, dim], undefined, { name: 'weight' });
   }
 
   forward(ids: Tensor, context: Context): Tensor {
-    return this.output.apply(cast(embedding(ids, this.weight), 'f32'), { ids, layer: this, context });
+    const rows = cast(embedding(ids, this.weight), 'f32');
+    return this.output.apply(this.scale === 1 ? rows : mul(rows, this.scale), { ids, layer: this, context });
   }
 }

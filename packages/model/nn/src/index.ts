@@ -6,7 +6,7 @@ export { Linear, type LinearDetails, type LinearInputDetails, type LinearOptions
 export { Module, StateDictError } from './module.ts';
 export { nearest } from './nearest.ts';
 export { Parameter } from './parameter.ts';
-export { RmsNorm } from './rms-norm.ts';
+export { RmsNorm, type RmsNormOptions } from './rms-norm.ts';
 export { type Arrangement, type Attachment, Site } from './site.ts';
 export { DropoutSeedError, dropoutDraw, trainingDropout } from './training-dropout.ts';
 export { storeWeightsAs, type WeightDType } from './weight-storage.ts';

@@ -5,16 +5,23 @@ import { Module } from './module.ts';
 import { Parameter } from './parameter.ts';
 import { Site } from './site.ts';
 
-/** `x / sqrt(mean(x²) + eps) * weight` over the last axis (Zhang and Sennrich, 2019). */
+export interface RmsNormOptions {
+  /** Added to the weight: 1 where checkpoints store its distance from 1 (Gemma's). Default 0. */
+  readonly weightOffset?: number;
+}
+
+/** `x / sqrt(mean(x²) + eps) * (weight + weightOffset)` over the last axis (Zhang and Sennrich, 2019). */
 export class RmsNorm extends Module {
   readonly eps: number;
+  readonly weightOffset: number;
   readonly weight: Parameter;
   readonly output: Site<NormDetails> = new Site();
 
-  constructor(dim: number, eps: number) {
+  constructor(dim: number, eps: number, { weightOffset = 0 }: RmsNormOptions = {}) {
     super();
     this.eps = eps;
-    this.weight = new Parameter([dim], new Float32Array(dim).fill(1), { name: 'weight' });
+    this.weightOffset = weightOffset;
+    this.weight = new Parameter([dim], new Float32Array(dim).fill(1 - weightOffset), { name: 'weight' });
   }
 
   forward(x: Tensor): Tensor {
@@ -23,6 +30,6 @@ export class RmsNorm extends Module {
 
   /** The norm of `x` with another weight in the place of its own. */
   normalize(x: Tensor, { weight }: NormWeights): Tensor {
-    return rmsNorm(x, weight, { eps: this.eps });
+    return rmsNorm(x, weight, { eps: this.eps, weightOffset: this.weightOffset });
   }
 }

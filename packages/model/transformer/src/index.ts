@@ -2,7 +2,7 @@ export { CausalAttention } from './causal-attention.ts';
 export { CrossAttention, type CrossInputs, type Encoded } from './cross-attention.ts';
 export { CrossAttentionBlock, type CrossBlockParts, type CrossPassInputs } from './cross-attention-block.ts';
 export { CrossCache } from './cross-cache.ts';
-export { DecoderBlock } from './decoder-block.ts';
+export { type BlockOrder, DecoderBlock, type DecoderParts } from './decoder-block.ts';
 export { GatedMlp } from './gated-mlp.ts';
 export { KvCache, type KvCacheOptions } from './kv-cache.ts';
 export { LlamaBlock, type LlamaBlockConfig } from './llama-block.ts';
@@ -23,4 +23,5 @@ export {
   rotaryFrequencies,
   rotaryTable,
 } from './rotary-table.ts';
+export { rotateHeads } from './rotate-heads.ts';
 export { type AttentionConfig, type RotaryInputs, SelfAttention } from './self-attention.ts';

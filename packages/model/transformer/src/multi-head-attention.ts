@@ -12,6 +12,8 @@ export interface HeadConfig {
   readonly window?: number;
   /** Factor of the scores. Default 1 / sqrt(headDim). */
   readonly scale?: number;
+  /** Soft cap of the scaled scores (see `attention` of `@graftjs/ops`). Default: none. */
+  readonly softcap?: number;
   /** Chance that a weight of attention becomes zero in training. Default 0. */
   readonly dropout?: number;
 }
@@ -108,13 +110,14 @@ export abstract class MultiHeadAttention extends Module {
     options: Pick<AttentionOptions, 'bias' | 'offset' | 'keyMask' | 'segments' | 'prefix'>,
     context: Context,
   ): Tensor {
-    const { heads, headDim, window, scale, dropout } = this.heads;
+    const { heads, headDim, window, scale, softcap, dropout } = this.heads;
     const [b, , t] = q.shape as [number, number, number];
     const mixed = attention(this.queries.apply(q, this.#details(context)), keys, values, {
       ...options,
       causal: this.causal,
       ...(window ? { window } : {}),
       ...(scale === undefined ? {} : { scale }),
+      ...(softcap === undefined ? {} : { softcap }),
       ...(dropout && context.training
         ? { dropout: { p: dropout, ...dropoutDraw(context, 'dropout of attention') } }
         : {}),

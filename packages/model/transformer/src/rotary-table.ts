@@ -4,6 +4,7 @@ import {
   constant,
   cos,
   exp,
+  less,
   log,
   max,
   maximum,
@@ -11,6 +12,7 @@ import {
   reshape,
   sin,
   type Tensor,
+  where,
 } from '@graftjs/tensor';
 
 /** How a model's rotary frequencies are scaled beyond the length it was trained on. */
@@ -38,9 +40,20 @@ export type RotaryScaling =
       readonly attentionFactor: number;
       /** Whether the bounds between kept and divided are rounded outwards. */
       readonly truncate: boolean;
+    }
+  /** A factor for each frequency, another for texts beyond the original length (Ding et al., 2024, arXiv:2402.13753). */
+  | {
+      readonly type: 'longrope';
+      readonly originalMaxPositions: number;
+      /** What frequencies are divided by, one for each. */
+      readonly shortFactors: readonly number[];
+      readonly longFactors: readonly number[];
+      /** Of cosines and sines. */
+      readonly attentionFactor: number;
     };
 
 export interface RotaryOptions {
+  /** Dimensions of a head that are rotated. */
   readonly headDim: number;
   /** Base of the frequencies, `rope_theta`. */
   readonly theta: number;
@@ -52,7 +65,7 @@ export type RotaryTable = (positions: Tensor) => { readonly cos: Tensor; readonl
 
 /**
  * The frequencies theta^(-2i/d), i = 0 .. d/2 - 1, scaled as the model says (Hugging Face's ROPE_INIT_FUNCTIONS); of
- * `dynamic` scaling those of texts up to the original length.
+ * `dynamic` and `longrope` scaling those of texts up to the original length.
  */
 export function rotaryFrequencies({ headDim, theta, scaling }: RotaryOptions): Float32Array<ArrayBuffer> {
   const scaled = scaler(scaling, headDim, theta);
@@ -68,6 +81,8 @@ function scaler(scaling: RotaryScaling, headDim: number, theta: number): Scaler 
       return (frequency) => frequency;
     case 'linear':
       return (frequency) => frequency / scaling.factor;
+    case 'longrope':
+      return (frequency, i) => frequency / scaling.shortFactors[i]!;
     case 'llama3': {
       const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
       return (frequency) => {
@@ -98,20 +113,36 @@ function blend(frequency: number, factor: number, kept: number): number {
 
 /** Cosines and sines of position times frequency. A model has one table maker, and hands it the positions of a pass. */
 export function rotaryTable(options: RotaryOptions): RotaryTable {
-  const { headDim, scaling } = options;
-  const frequencies = rotaryFrequencies(options);
-  const fixed = constant(frequencies, [frequencies.length]);
-  const factor = scaling.type === 'yarn' ? scaling.attentionFactor : 1;
+  const { scaling } = options;
+  const frequencies = passFrequencies(options);
+  const factor = scaling.type === 'yarn' || scaling.type === 'longrope' ? scaling.attentionFactor : 1;
   return (positions) => {
     const at = cast(positions, 'f32');
-    const angles = mul(
-      reshape(at, [...positions.shape, 1]),
-      scaling.type === 'dynamic' ? mul(fixed, dynamicScale(at, scaling, headDim)) : fixed,
-    );
+    const angles = mul(reshape(at, [...positions.shape, 1]), frequencies(at));
     return factor === 1
       ? { cos: cos(angles), sin: sin(angles) }
       : { cos: mul(cos(angles), factor), sin: mul(sin(angles), factor) };
   };
+}
+
+/** The frequencies `[d/2]` of a pass with these positions: in some scalings its greatest position decides. */
+function passFrequencies(options: RotaryOptions): (positions: Tensor) => Tensor {
+  const { headDim, theta, scaling } = options;
+  const table = (values: Float32Array<ArrayBuffer>): Tensor => constant(values, [values.length]);
+  const usual = table(rotaryFrequencies(options));
+  switch (scaling.type) {
+    case 'dynamic':
+      return (positions) => mul(usual, dynamicScale(positions, scaling, headDim));
+    case 'longrope': {
+      const { longFactors, originalMaxPositions } = scaling;
+      const long = table(
+        rotaryFrequencies({ headDim, theta, scaling: { ...scaling, shortFactors: longFactors } }),
+      );
+      return (positions) => where(less(max(positions), originalMaxPositions), usual, long);
+    }
+    default:
+      return () => usual;
+  }
 }
 
 /**

@@ -93,9 +93,9 @@ export class LoraEmbedding implements LoraPart {
     return [{ field: 'weight', merged: add(this.table(), delta), unmerged: sub(this.table(), delta) }];
   }
 
-  /** `s · B A[:, id]`, `[..., dim]`, f32. */
+  /** `s · B A[:, id]`, `[..., dim]`, f32, times the embedding's own scale. */
   protected change(ids: Tensor): Tensor {
-    return linear(mul(take(transpose(this.a), ids), this.scaling), this.b);
+    return linear(mul(take(transpose(this.a), ids), this.scaling * this.base.scale), this.b);
   }
 
   /** `s · B A`, `[dim, vocabulary]`. */

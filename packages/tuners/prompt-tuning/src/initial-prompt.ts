@@ -1,7 +1,7 @@
 import type { Embedding } from '@graftjs/nn';
 import { embedding } from '@graftjs/ops';
 import { type AttachContext, ConfigError, normalRows } from '@graftjs/peft';
-import { cast, constant } from '@graftjs/tensor';
+import { cast, constant, mul } from '@graftjs/tensor';
 import type { InitialText } from './config.ts';
 
 /** Ids of a text, special tokens included: `(text) => tokenizer.encode(text)` with the base's tokenizer. */
@@ -20,7 +20,7 @@ export async function initialPrompt(
 ): Promise<Float32Array<ArrayBuffer>> {
   const rowsOf = async (ids: Int32Array<ArrayBuffer>): Promise<Float32Array<ArrayBuffer>> => {
     const rows = cast(embedding(constant(ids, [ids.length]), layer.weight), 'f32');
-    return (await runtime.evaluate([rows]))[0] as Float32Array<ArrayBuffer>;
+    return (await runtime.evaluate([mul(rows, layer.scale)]))[0] as Float32Array<ArrayBuffer>;
   };
   switch (config.promptTuningInit) {
     case 'SAMPLE_VOCAB':

@@ -15,6 +15,8 @@ const bases = [
   'qwen2',
   'llama-biases',
   'qwen2-window',
+  'qwen3',
+  'qwen3-variant',
 ];
 
 const parseLlamaConfig = (json: JsonObject, generation: JsonObject = {}): LlamaConfig =>
@@ -47,14 +49,26 @@ test('a small config makes the model it describes', () => {
   expect(names).toContain('lm_head.weight');
 });
 
-// The defaults of transformers 5.23.0: models/{llama,mistral,qwen2}/configuration_*.py.
+// The defaults of transformers 5.23.0: models/{llama,mistral,qwen2,qwen3}/configuration_*.py.
 describe('where config.json is silent', () => {
   test.each([
     ['llama', { kvHeads: 16, maxPositions: 2048, bosTokenId: 1, eosTokenIds: [2], normEps: 1e-6 }],
     ['mistral', { kvHeads: 8, maxPositions: 131072, bosTokenId: 1, eosTokenIds: [2], normEps: 1e-6 }],
     ['qwen2', { kvHeads: 32, maxPositions: 32768, bosTokenId: undefined, eosTokenIds: [], normEps: 1e-6 }],
+    [
+      'qwen3',
+      {
+        kvHeads: 32,
+        headDim: 128,
+        headNorms: true,
+        maxPositions: 32768,
+        bosTokenId: undefined,
+        eosTokenIds: [],
+        normEps: 1e-6,
+      },
+    ],
   ])('%s has the defaults of transformers', (model_type, expected) => {
-    const heads = model_type === 'qwen2' ? 32 : 16;
+    const heads = model_type.startsWith('qwen') ? 32 : 16;
     const config = parseLlamaConfig({ ...good, model_type, hidden_size: 64, num_attention_heads: heads });
     expect(config).toMatchObject({ ...expected, tieWordEmbeddings: false, ropeTheta: 10000, mlpBias: false });
   });
@@ -77,7 +91,7 @@ describe('where config.json is silent', () => {
     expect(parseLlamaConfig({ ...good, model_type: 'mistral', num_key_value_heads: null }).kvHeads).toBe(2);
   });
 
-  test('biases belong to Llama alone', () => {
+  test('biases are those of the member of the family', () => {
     const biased = { ...good, num_key_value_heads: 2, attention_bias: true, mlp_bias: true };
     expect(parseLlamaConfig(biased)).toMatchObject({ qkvBias: true, outputBias: true, mlpBias: true });
     expect(parseLlamaConfig({ ...biased, model_type: 'mistral' })).toMatchObject({
@@ -88,6 +102,11 @@ describe('where config.json is silent', () => {
     expect(parseLlamaConfig({ ...biased, model_type: 'qwen2' })).toMatchObject({
       qkvBias: true,
       outputBias: false,
+      mlpBias: false,
+    });
+    expect(parseLlamaConfig({ ...biased, model_type: 'qwen3' })).toMatchObject({
+      qkvBias: true,
+      outputBias: true,
       mlpBias: false,
     });
   });
@@ -133,6 +152,15 @@ test.each<[string, Record<string, unknown>, string, string]>([
     '"true" is neither true nor false',
   ],
   ['another activation', { hidden_act: 'gelu' }, 'hidden_act', '"gelu" is not supported'],
+  [
+    'longrope of another size',
+    {
+      rope_scaling: { rope_type: 'longrope', short_factor: [1, 2, 3], long_factor: [1, 2] },
+      original_max_position_embeddings: 4,
+    },
+    'rope_scaling.short_factor',
+    'must be a list of 2 positive numbers',
+  ],
   ['su', { rope_scaling: { rope_type: 'su' } }, 'rope_scaling', 'supported are default, linear, dynamic'],
   ['a factor that is missing', { rope_scaling: { type: 'linear' } }, 'factor', 'is missing'],
   [

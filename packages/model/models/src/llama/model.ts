@@ -23,7 +23,12 @@ export class LlamaModel extends Module {
     this.layers = Array.from({ length: config.layers }, (_, i) => {
       const window = config.windowOf(i);
       return new LlamaBlock(
-        { ...config, dropout: config.attentionDropout, ...(window ? { window } : {}) },
+        {
+          ...config,
+          dropout: config.attentionDropout,
+          ...(window ? { window } : {}),
+          ...(config.headNorms ? { headNorm: (dim) => new RmsNorm(dim, config.normEps) } : {}),
+        },
         i,
       );
     });
@@ -86,7 +91,7 @@ export class LlamaForCausalLM extends Module implements CausalLM {
   }
 }
 
-/** Llama 2 and 3, Mistral, Qwen2, and what has their layout under these types. */
+/** Llama 2 and 3, Mistral, Qwen2 and 3, and what has their layout under these types. */
 export const llama: Architecture<LlamaForCausalLM> = {
   modelTypes: llamaTypes,
   baseModelPrefix: 'model',

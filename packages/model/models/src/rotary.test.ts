@@ -4,7 +4,7 @@ import { Variable } from '@graftjs/tensor';
 import { rotaryTable } from '@graftjs/transformer';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ConfigError, llama, parseConfig } from '../index.ts';
+import { ConfigError, llama, parseConfig } from './index.ts';
 
 interface Table {
   readonly config: Record<string, unknown>;
@@ -13,7 +13,7 @@ interface Table {
   readonly sin: readonly (readonly number[])[];
 }
 
-const fixture = new URL('../../../../../tools/oracle/fixtures/rotary.json', import.meta.url);
+const fixture = new URL('../../../../tools/oracle/fixtures/rotary.json', import.meta.url);
 const tables = JSON.parse(readFileSync(fixture, 'utf8')) as Record<string, Table>;
 const architectures = [llama];
 
@@ -74,7 +74,7 @@ describe('configs', () => {
     ],
     ['text for a flag', { type: 'yarn', factor: 2, truncate: 'yes' }, {}, 'truncate'],
     ['a head of one pair', { type: 'dynamic', factor: 2 }, { head_dim: 2 }, 'head_dim'],
-    ['long rope', { type: 'longrope', factor: 2 }, {}, 'rope_scaling'],
+    ['long rope without factors', { type: 'longrope', factor: 2 }, {}, 'rope_scaling.short_factor'],
   ])('%s is refused by key', (_, rope, change, key) => {
     expect(() => of(rope, change)).toThrow(ConfigError);
     expect(() => of(rope, change)).toThrow(expect.objectContaining({ key }) as Error);
