@@ -1,4 +1,4 @@
-import { makeCase } from '../../../packages/engine/compiler/src/matmul/testing.ts';
+import type { MatmulProblem } from '../../../packages/engine/compiler/src/matmul/index.ts';
 import { timeConfigs } from '../../../packages/engine/compiler/src/matmul/time-configs.ts';
 import type { Bench } from '../bench.ts';
 import type { Row } from '../report.ts';
@@ -24,6 +24,20 @@ const shapes: readonly [form: string, Extents][] = [
   ['NT', [1, 768, 3072]],
 ];
 
+/** A product of f32 matrices; T: the operand is stored turned. */
+function problemOf(form: string, [m, k, n]: Extents): MatmulProblem {
+  const operand = (turned: boolean, rows: number, columns: number) =>
+    ({
+      dtype: 'f32',
+      offset: 0,
+      batch: [0, 0],
+      rowStride: turned ? 1 : columns,
+      colStride: turned ? rows : 1,
+    }) as const;
+  const [a, b] = [operand(form[0] === 'T', m, k), operand(form[1] === 'T', k, n)];
+  return { m, k, n, batch: [1, 1], a, b, c: 'f32' };
+}
+
 /** Above this many operations a product is left to adapters that are no processors. */
 const mostOnProcessor = 4e9;
 
@@ -33,9 +47,9 @@ export async function compareProducts({ gpu, rounds }: Bench): Promise<Row[]> {
   for (const [form, extents] of shapes) {
     const [m, k, n] = extents;
     if (gpu.traits.isCpu && 2 * m * k * n > mostOnProcessor) continue;
-    const timings = await timeConfigs(gpu, makeCase(form, extents), rounds);
+    const timings = await timeConfigs(gpu, problemOf(form, extents), { rounds });
     const fastest = timings.reduce((best, t) => (t.milliseconds < best.milliseconds ? t : best));
-    for (const { label, gflops, milliseconds, first } of timings)
+    for (const { label, gflops, milliseconds, firstMilliseconds } of timings)
       rows.push({
         group: 'products',
         name: `${form} ${extents.join('x')}`,
@@ -44,7 +58,7 @@ export async function compareProducts({ gpu, rounds }: Bench): Promise<Row[]> {
         isFastest: label === fastest.label,
         gflops,
         milliseconds,
-        firstMilliseconds: first,
+        firstMilliseconds,
       });
   }
   return rows;

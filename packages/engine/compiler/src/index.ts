@@ -12,3 +12,4 @@ export type { ProgramRequest } from './plan-request.ts';
 export { PlanningRuntime } from './planning-runtime.ts';
 export { Program } from './program.ts';
 export { Runtime, type RuntimeOptions } from './runtime.ts';
+export { type MeasuredChoice, Tuner, type TunerOptions, type TuningRecord } from './tuner.ts';

@@ -1,8 +1,16 @@
-import { type HostArray, hostView, isVariable, type Tensor, Variable } from '@graftjs/tensor';
+import {
+  type HostArray,
+  hostView,
+  isVariable,
+  type KernelTraits,
+  type Tensor,
+  Variable,
+} from '@graftjs/tensor';
 import type { DeviceTraits, Gpu, GpuBuffer } from '@graftjs/webgpu';
 import type { Plan } from './plan.ts';
 import { lowerRequest, type ProgramRequest } from './plan-request.ts';
 import { type CompiledPlan, Program } from './program.ts';
+import type { Tuner } from './tuner.ts';
 
 export interface RuntimeOptions {
   /** `false` runs composites by their decompositions. For tests and comparisons. */
@@ -11,6 +19,8 @@ export interface RuntimeOptions {
   readonly poison?: boolean;
   /** Chooses kernels as if the device had other traits. For tests: every variant runs on one device. */
   readonly traits?: Partial<DeviceTraits>;
+  /** Measures the fastest configurations of kernels when a program is made. Left out: chosen by the device's traits. */
+  readonly tuner?: Tuner;
   /** Told how many kernels are compiled so far, while a program is being made. */
   readonly onCompile?: (done: number, total: number) => void;
 }
@@ -21,7 +31,7 @@ export class Runtime {
   readonly options: RuntimeOptions;
   readonly arena: { buffer: GpuBuffer; byteLength: number; version: number };
   /** What kernels are chosen by. */
-  readonly traits: DeviceTraits;
+  readonly traits: DeviceTraits & KernelTraits;
   readonly #plans = new Map<string, Promise<CompiledPlan>>();
   readonly #buffers = new WeakMap<Variable, GpuBuffer>();
   readonly #collected: FinalizationRegistry<GpuBuffer>;
@@ -29,7 +39,8 @@ export class Runtime {
   constructor(gpu: Gpu, options: RuntimeOptions = {}) {
     this.gpu = gpu;
     this.options = options;
-    this.traits = { ...gpu.traits, ...options.traits };
+    const { traits, tuner } = options;
+    this.traits = { ...gpu.traits, ...traits, ...(tuner ? { measured: tuner } : {}) };
     this.arena = { buffer: gpu.buffers.create(16, 'arena'), byteLength: 16, version: 0 };
     this.#collected = new FinalizationRegistry((buffer) => {
       if (gpu.buffers.owns(buffer)) gpu.buffers.release(buffer);
@@ -44,7 +55,7 @@ export class Runtime {
     const { key, variables, makePlan } = lowerRequest(request, this.traits, this.options);
     let plan = this.#plans.get(key);
     if (!plan) {
-      plan = this.#compilePlan(makePlan());
+      plan = this.#tuned(makePlan).then((made) => this.#compilePlan(made));
       this.#plans.set(key, plan);
       plan.catch(() => this.#plans.delete(key));
     }
@@ -128,6 +139,12 @@ export class Runtime {
     if (!this.options.poison) return;
     const words = new Uint32Array(Math.ceil(this.arena.byteLength / 4)).fill(0x7fc0dead);
     this.gpu.write(this.arena.buffer, 0, words);
+  }
+
+  /** A plan made with what is measured of its kernels. */
+  async #tuned(makePlan: () => Plan): Promise<Plan> {
+    const plan = makePlan();
+    return (await this.options.tuner?.measure()) ? makePlan() : plan;
   }
 
   async #compilePlan(plan: Plan): Promise<CompiledPlan> {

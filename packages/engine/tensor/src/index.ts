@@ -22,6 +22,7 @@ export type {
   ElementReader,
   Kernel,
   KernelBinding,
+  KernelChoices,
   KernelDispatch,
   KernelFactory,
   KernelRequest,

@@ -11,6 +11,17 @@ export interface KernelTraits {
   readonly maxInvocations: number;
   readonly maxWorkgroupStorage: number;
   readonly maxWorkgroupsPerDimension: number;
+  /** What was measured on this very device; left out, kernels are chosen by the rest. */
+  readonly measured?: KernelChoices;
+}
+
+/** Which configurations of kernels were measured to be the fastest. */
+export interface KernelChoices {
+  /**
+   * The label of the fastest configuration for a class of a kernel family's problems; undefined where none was measured.
+   * @param problem one of the class, which may be measured later
+   */
+  choose(family: string, problemClass: string, problem: object): string | undefined;
 }
 
 /** One operation to be run: what comes in, what goes out, and its attributes. */

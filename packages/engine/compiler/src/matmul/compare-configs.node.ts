@@ -1,4 +1,5 @@
 import { openGpu } from '@graftjs/webgpu';
+import { choiceLabel, matmulConfigs } from './index.ts';
 import { type Case, makeCase } from './testing.ts';
 import { timeConfigs } from './time-configs.ts';
 
@@ -36,15 +37,15 @@ const products: readonly [string, Case][] = [
 
 const gpu = await openGpu();
 console.log(gpu.traits.description);
-for (const [name, made] of products.filter(([name, made]) => `${name} ${made.name}`.includes(product))) {
+for (const [name, { problem, ...made }] of products.filter(([name, made]) =>
+  `${name} ${made.name}`.includes(product),
+)) {
   console.log(`${name}: ${made.name}`);
-  for (const { label, gflops, best, milliseconds, first } of await timeConfigs(
-    gpu,
-    made,
-    Number(rounds),
-    wanted,
-  ))
+  const configs = matmulConfigs(problem, gpu.traits).filter((config) => choiceLabel(config).includes(wanted));
+  for (const t of await timeConfigs(gpu, problem, { rounds: Number(rounds), configs })) {
+    const best = (t.gflops * t.milliseconds) / t.leastMilliseconds;
     console.log(
-      `  ${label.padEnd(30)} ${gflops.toFixed(1).padStart(6)} (${best.toFixed(1)})  ${milliseconds.toFixed(2)} ms, first ${first.toFixed(0)} ms`,
+      `  ${t.label.padEnd(30)} ${t.gflops.toFixed(1).padStart(6)} (${best.toFixed(1)})  ${t.milliseconds.toFixed(2)} ms, first ${t.firstMilliseconds.toFixed(0)} ms`,
     );
+  }
 }

@@ -46,17 +46,47 @@ export function configForm(problem: MatmulProblem, config: MatmulConfig): Form {
 }
 
 /**
- * Every configuration that may compute the problem on such a device. The first is the default choice; the
- * others are what a tuner may try.
+ * Every configuration that may compute the problem on such a device. The first is the default choice, or what was
+ * measured to be faster; the others are what a tuner may try.
  */
 export function matmulConfigs(problem: MatmulProblem, traits: KernelTraits): MatmulConfig[] {
   const all = [...subgroupConfigs(traits), ...tileConfigs(traits), { family: 'plain', parts: 1 } as const];
   const first = defaultConfig(problem, traits, all);
-  const configs = [first, ...all.filter((config) => config !== first)];
-  return configs.flatMap((config) => {
+  const configs = [first, ...all.filter((config) => config !== first)].flatMap((config) => {
     const split = withParts(problem, config, traits);
     return split.parts === 1 ? [config] : config === first ? [split, config] : [config, split];
   });
+  const wanted = traits.measured?.choose(MATMUL, problemClass(problem), problem);
+  const fastest = wanted === undefined ? undefined : configs.find((c) => choiceLabel(c) === wanted);
+  return fastest ? [fastest, ...configs.filter((config) => config !== fastest)] : configs;
+}
+
+/** The name of this kernel family among those that are measured. */
+export const MATMUL = 'matmul';
+
+/** How a configuration is named where one is chosen for a class of problems, whose sums may differ in length. */
+export const choiceLabel = (config: MatmulConfig): string =>
+  config.parts > 1 ? `${configLabel(config)} in parts` : configLabel(config);
+
+/** Problems of a class have the same accesses and element types, and extents up to the same powers of two. */
+export function problemClass(problem: MatmulProblem): string {
+  const { a, b, c, m, k, n } = problem;
+  const operand = (side: 'a' | 'b', dtype: string): string => `${accessOf(linesOf(problem, side))} ${dtype}`;
+  const extents = [m, k, n, batchSize(problem)].map((extent) => 2 ** Math.ceil(Math.log2(extent)));
+  return `${operand('a', a.dtype)} x ${operand('b', b.dtype)} -> ${c}, ${extents.join('x')}`;
+}
+
+export function configLabel(config: MatmulConfig): string {
+  switch (config.family) {
+    case 'subgroup':
+      return `subgroup${config.size}.${config.lanes}${config.across}`;
+    case 'tile':
+      return `tile${config.rows}x${config.columns}x${config.inner}.${config.threadRows}x${config.threadColumns}`;
+    case 'plain':
+      return 'plain';
+    default:
+      return config satisfies never;
+  }
 }
 
 /**

@@ -1,5 +1,12 @@
-export { type MatmulConfig, matmulConfigs } from './config.ts';
-export { configLabel, type MatmulOptions, matmulKernel } from './matmul-kernel.ts';
+export {
+  choiceLabel,
+  configLabel,
+  MATMUL,
+  type MatmulConfig,
+  matmulConfigs,
+  problemClass,
+} from './config.ts';
+export { type MatmulOptions, matmulKernel } from './matmul-kernel.ts';
 export type {
   MatmulDispatch,
   MatmulDType,

@@ -1,5 +1,5 @@
 import type { KernelTraits } from '@graftjs/tensor';
-import { configExtents, configForm, type MatmulConfig, matmulConfigs } from './config.ts';
+import { configExtents, configForm, configLabel, type MatmulConfig, matmulConfigs } from './config.ts';
 import { type Form, formLabel, gridOf, packParams, partExtent } from './frame.ts';
 import { plainWgsl } from './plain.ts';
 import { batchSize, type MatmulEpilogue, type MatmulKernel, type MatmulProblem } from './problem.ts';
@@ -42,19 +42,6 @@ export function matmulKernel(
   if (parts === 1) return kernel;
   const reduce = reduceDispatch(problem, parts, limit, epilogue);
   return { ...kernel, splitK: { parts, scratch: results * parts, reduce } };
-}
-
-export function configLabel(config: MatmulConfig): string {
-  switch (config.family) {
-    case 'subgroup':
-      return `subgroup${config.size}.${config.lanes}${config.across}`;
-    case 'tile':
-      return `tile${config.rows}x${config.columns}x${config.inner}.${config.threadRows}x${config.threadColumns}`;
-    case 'plain':
-      return 'plain';
-    default:
-      return config satisfies never;
-  }
 }
 
 function configWgsl(form: Form, config: MatmulConfig, epilogue: MatmulEpilogue | undefined): string {
