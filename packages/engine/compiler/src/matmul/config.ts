@@ -56,7 +56,9 @@ export function matmulConfigs(problem: MatmulProblem, traits: KernelTraits): Mat
     const split = withParts(problem, config, traits);
     return split.parts === 1 ? [config] : config === first ? [split, config] : [config, split];
   });
-  const wanted = traits.measured?.choose(MATMUL, problemClass(problem), problem);
+  // operands without memory are not measured
+  const inMemory = !problem.a.reader && !problem.b.reader;
+  const wanted = inMemory ? traits.measured?.choose(MATMUL, problemClass(problem), problem) : undefined;
   const fastest = wanted === undefined ? undefined : configs.find((c) => choiceLabel(c) === wanted);
   return fastest ? [fastest, ...configs.filter((config) => config !== fastest)] : configs;
 }
