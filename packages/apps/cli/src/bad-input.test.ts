@@ -293,9 +293,12 @@ describe('4: files of the model', () => {
       code: 4,
       line: expect.stringContaining('adapter_model.safetensors'),
     });
-    put('ia3/adapter_config.json', JSON.stringify({ peft_type: 'IA3' }));
-    put('ia3/adapter_model.safetensors', Uint8Array.from([2, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x7d]));
-    expect(await generate(at('ia3'))).toMatchObject({ code: 4, line: expect.stringContaining('IA3') });
+    put('strange/adapter_config.json', JSON.stringify({ peft_type: 'STRANGE' }));
+    put('strange/adapter_model.safetensors', Uint8Array.from([2, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x7d]));
+    expect(await generate(at('strange'))).toMatchObject({
+      code: 4,
+      line: expect.stringContaining('peft_type = "STRANGE" is not supported: methods here are of'),
+    });
   });
 });
 

@@ -43,7 +43,7 @@ export async function runCli(argv: readonly string[], host: Host): Promise<ExitC
       throw new UsageError(
         `there is no verb ${JSON.stringify(verb)}${didYouMean(verb, Object.keys(verbs)) || '; see graft --help'}`,
       );
-    const command = await verbs[verb]!.load();
+    const command = await verbs[verb]!.load(rest);
     if (rest.includes('--help') || rest.includes('-h')) {
       host.out(`${await helpOf(command, host)}\n`);
       return exitCodes.ok;

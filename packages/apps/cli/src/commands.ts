@@ -5,14 +5,15 @@ type AnyCommand = CommandDef<any>;
 
 interface Verb {
   readonly about: string;
-  readonly load: () => Promise<AnyCommand>;
+  /** @param argv what is given to it: whose keys are its flags may depend on that */
+  readonly load: (argv: readonly string[]) => Promise<AnyCommand>;
 }
 
 /** Every verb, with what it does; its program is loaded when it is called. */
 export const verbs: Readonly<Record<string, Verb>> = {
   train: {
     about: 'Fine-tune a model as a configuration says',
-    load: async () => (await import('./commands/train.ts')).train,
+    load: async (argv) => (await import('./commands/train.ts')).trainFor(argv),
   },
   resume: {
     about: 'Continue an interrupted run from its newest checkpoint',
@@ -32,11 +33,15 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   plan: {
     about: 'Tell what a run would cost, without running it or loading weights',
-    load: async () => (await import('./commands/plan.ts')).plan,
+    load: async (argv) => (await import('./commands/plan.ts')).planFor(argv),
   },
   inspect: {
     about: 'Tell what is in a file of weights, a model, an adapter, a run or a checkpoint',
     load: async () => (await import('./commands/inspect.ts')).inspect,
+  },
+  methods: {
+    about: 'List the methods of fine-tuning, and what each trains of a model',
+    load: async () => (await import('./commands/methods.ts')).methods,
   },
   doctor: {
     about: 'Show the device, and whether it computes right and how fast',

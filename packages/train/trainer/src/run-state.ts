@@ -73,13 +73,26 @@ export async function restoreVariables(
   file: string,
   variables: ReadonlyMap<string, Variable>,
 ): Promise<void> {
+  const values = await savedValues(checkpoint, file, variables);
+  for (const [name, variable] of variables) variable.set(values.get(name)!);
+}
+
+/**
+ * The values of variables that a file of a checkpoint has under their names.
+ * @throws TensorMissingError, ShapeMismatchError
+ */
+export async function savedValues(
+  checkpoint: Checkpoint,
+  file: string,
+  variables: ReadonlyMap<string, Variable>,
+): Promise<Map<string, HostArray>> {
   const weights = await openSafetensors(await checkpoint.open(file));
   checkShapes(
     weights,
     [...variables].map(([name, variable]) => [name, variable.shape] as const),
   );
-  for (const [name, variable] of variables) {
-    const data = await weights.read(name);
-    variable.set(hostView(variable.dtype, data.slice().buffer));
-  }
+  const values = new Map<string, HostArray>();
+  for (const [name, { dtype }] of variables)
+    values.set(name, hostView(dtype, (await weights.read(name)).slice().buffer));
+  return values;
 }

@@ -9,6 +9,7 @@ import {
   type RunState,
   readVariables,
   restoreVariables,
+  savedValues,
 } from './run-state.ts';
 import { SkipCount } from './skip-count.ts';
 import { StepClock } from './step-clock.ts';
@@ -74,7 +75,8 @@ export class Trainer {
       if (JSON.stringify(settings[key]) !== JSON.stringify(state.settings[key]))
         throw new ResumeError(key, state.settings[key], settings[key]);
     await restoreVariables(checkpoint, 'trainable.safetensors', this.#options.parameters);
-    await restoreVariables(checkpoint, 'optimizer.safetensors', this.#options.optimizer.state());
+    const { optimizer } = this.#options;
+    optimizer.loadState(await savedValues(checkpoint, 'optimizer.safetensors', optimizer.state()));
     this.#loader.restore(state.cursor);
     this.#done = state.step;
     this.#seen = state.step;

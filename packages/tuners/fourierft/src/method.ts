@@ -1,4 +1,4 @@
-import type { Method } from '@graftjs/peft';
+import { type Method, smallestWeight } from '@graftjs/peft';
 import { fourierft, fourierftConfig, fourierftSchema } from './fourierft.ts';
 
 export const methods: readonly Method[] = [
@@ -10,6 +10,7 @@ export const methods: readonly Method[] = [
     schema: fourierftSchema,
     config: fourierftConfig,
     defaults: { initWeights: true },
+    fit: ({ model }) => ({ nFrequency: Math.min(fourierftSchema.nFrequency.initial, smallestWeight(model)) }),
     learningRate: 0.03,
   },
 ];

@@ -1,4 +1,4 @@
-import type { Method } from '@graftjs/peft';
+import { commonBlockSize, type Method } from '@graftjs/peft';
 import { miss, missConfig, missSchema } from './miss.ts';
 
 export const methods: readonly Method[] = [
@@ -9,6 +9,7 @@ export const methods: readonly Method[] = [
     tuner: miss,
     schema: missSchema,
     config: missConfig,
+    fit: ({ model }) => ({ r: commonBlockSize(model, missSchema.r.initial) }),
     learningRate: 0.0002,
   },
 ];

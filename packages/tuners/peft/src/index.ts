@@ -53,6 +53,7 @@ export * from './prompt-learning/index.ts';
 export { fullMatch, suffixMatch } from './python-regex.ts';
 export { parameterPlaces, place } from './replacements.ts';
 export { cayley, rotateBlocks } from './rotations.ts';
+export { smallestWeight } from './smallest-weight.ts';
 export { BASE_PREFIX, readParameters, writeParameters } from './state.ts';
 export {
   type FindTargetsOptions,

@@ -1,3 +1,4 @@
+import { Linear, type Module } from '@graftjs/nn';
 import type { Method } from '@graftjs/peft';
 import { shira, shiraConfig, shiraSchema } from './shira.ts';
 
@@ -9,6 +10,17 @@ export const methods: readonly Method[] = [
     tuner: shira,
     schema: shiraSchema,
     config: shiraConfig,
-    learningRate: 0.001,
+    fit: ({ model }) => ({ r: Math.min(shiraSchema.r.initial, mostRank(model)) }),
+    learningRate: 1e-3,
   },
 ];
+
+/** No weight has fewer than r (in + out) entries. */
+const mostRank = (model: Module): number =>
+  Math.min(
+    ...[...model.namedModules()].flatMap(([, module]) =>
+      module instanceof Linear
+        ? [Math.floor((module.inFeatures * module.outFeatures) / (module.inFeatures + module.outFeatures))]
+        : [],
+    ),
+  );

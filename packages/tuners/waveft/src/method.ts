@@ -1,4 +1,4 @@
-import type { Method } from '@graftjs/peft';
+import { type Method, smallestWeight } from '@graftjs/peft';
 import { waveft, waveftConfig, waveftSchema } from './waveft.ts';
 
 export const methods: readonly Method[] = [
@@ -9,6 +9,7 @@ export const methods: readonly Method[] = [
     tuner: waveft,
     schema: waveftSchema,
     config: waveftConfig,
+    fit: ({ model }) => ({ nFrequency: Math.min(waveftSchema.nFrequency.initial, smallestWeight(model)) }),
     learningRate: 0.001,
   },
 ];

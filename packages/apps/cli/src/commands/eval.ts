@@ -5,12 +5,13 @@ import { Evaluator } from '@graftjs/trainer';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
-import { flagsOf, overridesOf } from '../config/flags.ts';
-import { configKeys, findKey } from '../config/keys.ts';
+import { flagsOf } from '../config/flags.ts';
+import { configKeys } from '../config/keys.ts';
 import { parseConfig } from '../config/parse.ts';
 import type { Config } from '../config/schema.ts';
 import { LossError, RunFolderError } from '../errors.ts';
 import { requiredFlag } from '../flag-values.ts';
+import { methodFile } from '../methods/catalog.ts';
 import { duration } from '../report/duration.ts';
 import { loadAdapter } from '../run/adapter.ts';
 import { batchingOf, batchingWith, loaderOptions } from '../run/batching.ts';
@@ -23,7 +24,10 @@ import { lossSumOf } from '../run/step-options.ts';
 /** Keys of the configuration that an evaluation depends on. */
 const keys = configKeys.filter(
   ({ section, path }) =>
-    path === 'model' || path === 'training.batchSize' || (section === 'data' && path !== 'data.heldOut'),
+    path === 'model' ||
+    path === 'training.batchSize' ||
+    path === 'method.type' ||
+    (section === 'data' && path !== 'data.heldOut'),
 );
 
 /** What is measured, on what. */
@@ -61,7 +65,7 @@ export const evaluate = defineCommand({
     try {
       const { model } = await loadBase(base.files, runtime);
       if (adapter) {
-        const { warnings } = await loadAdapter(runtime, model, adapter);
+        const { warnings } = await loadAdapter(runtime, model, adapter, methodFile(config.method.type));
         for (const message of warnings) reporter.report({ event: 'note', message });
       }
       const batching = batchingWith(model, batchingOf(config, base.tokenizer, base.config));
@@ -94,20 +98,19 @@ export const evaluate = defineCommand({
 });
 
 async function subjectOf(args: Readonly<Record<string, unknown>>): Promise<Subject> {
-  const overrides = overridesOf(args);
   const given = (path: string): string | undefined => args[path] as string | undefined;
   const own = given('adapter') === undefined ? undefined : nodeFolder(given('adapter')!);
   // All of the data that is given is measured.
-  if (given('data') !== undefined) overrides.set(findKey('data', 'heldOut')!, { value: 0, named: '--data' });
+  const flags = { ...args, ...(given('data') === undefined ? {} : { 'held-out': '0' }) };
   const folder = given('run');
   if (folder === undefined) {
     requiredFlag('eval', 'model', given('model'));
     requiredFlag('eval', 'data', given('data'));
-    overrides.set(findKey('', 'output')!, { value: '.', named: 'output' });
-    return { config: parseConfig('', { overrides }), adapter: own, run: undefined };
+    const config = await parseConfig('', { flags: { ...flags, output: '.' } });
+    return { config, adapter: own, run: undefined };
   }
   const run = await readRunConfig(folder);
-  const config = parseConfig(run.config, { file: run.file, overrides });
+  const config = await parseConfig(run.config, { file: run.file, flags });
   return {
     config,
     adapter: own ?? (await adapterOfRun(run.path)),

@@ -53,6 +53,11 @@ export const generate = defineCommand({
       description: 'Of the choice; the same seed writes the same text',
     },
     stop: { type: 'string', valueHint: 'text', description: 'End where this text comes; it is not printed' },
+    method: {
+      type: 'string',
+      valueHint: 'file',
+      description: "The file of the adapter's method, where it is of no package",
+    },
     ...commonFlags,
   },
   async run({ args, data }) {
@@ -77,7 +82,7 @@ export const generate = defineCommand({
       });
       const { model } = await loadBase(files, runtime);
       if (args.adapter !== undefined) {
-        const { warnings } = await loadAdapter(runtime, model, nodeFolder(args.adapter));
+        const { warnings } = await loadAdapter(runtime, model, nodeFolder(args.adapter), args.method);
         for (const message of warnings) reporter.report({ event: 'note', message });
       }
       const stream = new TextStream(

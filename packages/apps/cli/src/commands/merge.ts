@@ -31,6 +31,11 @@ export const merge = defineCommand({
       description: "How weights are stored: float32, float16 or bfloat16; the base's unless given",
     },
     overwrite: { type: 'boolean', description: 'Write into a folder that is not empty' },
+    method: {
+      type: 'string',
+      valueHint: 'file',
+      description: "The file of the adapter's method, where it is of no package",
+    },
     ...commonFlags,
   },
   async run({ args, data }) {
@@ -49,7 +54,7 @@ export const merge = defineCommand({
       onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
     });
     const loaded = await loadBase(base, runtime, 'f32');
-    const { peft, warnings } = await loadAdapter(runtime, loaded.model, nodeFolder(adapterPath));
+    const { peft, warnings } = await loadAdapter(runtime, loaded.model, nodeFolder(adapterPath), args.method);
     for (const message of warnings) reporter.report({ event: 'note', message });
     const model = await peft.mergeAndUnload({ safe: true });
 

@@ -3,49 +3,53 @@ import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
 import { configFlags } from '../config/flags.ts';
+import { methodFlags } from '../config/method-flags.ts';
 import { readConfig } from '../config/read.ts';
 import { bytes, counted } from '../report/progress-line.ts';
 import { explainRun, type RunExplanation } from '../run/explain-run.ts';
 import { type PreparedData, prepareData } from '../run/prepare.ts';
 
-export const plan = defineCommand({
-  meta: {
-    name: 'graft plan',
-    description: 'Tell what a run would cost, without running it or loading weights',
-  },
-  args: {
-    config: { type: 'positional', required: false, description: 'the configuration, a YAML file' },
-    ...configFlags,
-    ...commonFlags,
-  },
-  async run({ args, data }) {
-    const { reporter } = data as CommandData;
-    const prepared = await prepareData(await readConfig(args), reporter);
-    const traits = await traitsHere();
-    const { problems, warnings, ...explained } = await explainRun(prepared, traits ?? leastTraits);
-    for (const message of warnings) reporter.report({ event: 'note', message });
-    const { config, base, examples, batching, totalSteps } = prepared;
-    const device = traits?.description ?? null;
-    reporter.result(
-      {
-        model: config.model,
-        modelType: base.config.modelType,
-        ...explained,
-        checkpointsBytes: config.training.keep * explained.checkpointBytes,
-        examples: examples.train.length,
-        heldOutExamples: examples.heldOut.length,
-        packing: batching.packing,
-        totalSteps,
-        accumulate: config.training.accumulate,
-        device,
-        limits: limitsOf(traits ?? leastTraits),
-        fits: problems.length === 0,
-        problems,
-      },
-      describe(prepared, { ...explained, problems, warnings }, device),
-    );
-  },
-});
+/** The command with the flags of the method that is asked for. */
+export const planFor = async (argv: readonly string[]) =>
+  defineCommand({
+    meta: {
+      name: 'graft plan',
+      description: 'Tell what a run would cost, without running it or loading weights',
+    },
+    args: {
+      config: { type: 'positional', required: false, description: 'the configuration, a YAML file' },
+      ...configFlags,
+      ...(await methodFlags(argv)),
+      ...commonFlags,
+    },
+    async run({ args, data }) {
+      const { reporter } = data as CommandData;
+      const prepared = await prepareData(await readConfig(args), reporter);
+      const traits = await traitsHere();
+      const { problems, warnings, ...explained } = await explainRun(prepared, traits ?? leastTraits);
+      for (const message of warnings) reporter.report({ event: 'note', message });
+      const { config, base, examples, batching, totalSteps } = prepared;
+      const device = traits?.description ?? null;
+      reporter.result(
+        {
+          model: config.model,
+          modelType: base.config.modelType,
+          ...explained,
+          checkpointsBytes: config.training.keep * explained.checkpointBytes,
+          examples: examples.train.length,
+          heldOutExamples: examples.heldOut.length,
+          packing: batching.packing,
+          totalSteps,
+          accumulate: config.training.accumulate,
+          device,
+          limits: limitsOf(traits ?? leastTraits),
+          fits: problems.length === 0,
+          problems,
+        },
+        describe(prepared, { ...explained, problems, warnings }, device),
+      );
+    },
+  });
 
 /** Of this machine's device; undefined where there is none. */
 async function traitsHere(): Promise<DeviceTraits | undefined> {

@@ -20,7 +20,7 @@ export const resume = defineCommand({
     const { host, reporter } = data as CommandData;
     const run = await openRun(args.run as string);
     try {
-      const config = { ...parseConfig(run.config, { file: run.file }), output: run.path };
+      const config = { ...(await parseConfig(run.config, { file: run.file })), output: run.path };
       reporter.configure({ logEvery: config.training.logEvery });
       const { checkpoint, skipped } = await latestValidCheckpoint(nodeFolder(join(run.path, 'checkpoints')));
       for (const { error } of skipped)

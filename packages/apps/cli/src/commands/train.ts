@@ -2,33 +2,37 @@ import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
 import { configFlags } from '../config/flags.ts';
+import { methodFlags } from '../config/method-flags.ts';
 import { readConfig } from '../config/read.ts';
 import { prepare } from '../run/prepare.ts';
 import { reportOutcome } from '../run/report-outcome.ts';
 import { checkOutput, createRun } from '../run/run-folder.ts';
 import { trainPrepared } from '../run/train-prepared.ts';
 
-export const train = defineCommand({
-  meta: { name: 'graft train', description: 'Fine-tune a model as a configuration says' },
-  args: {
-    config: { type: 'positional', required: false, description: 'the configuration, a YAML file' },
-    overwrite: { type: 'boolean', description: 'Replace a run that is in the output folder' },
-    ...configFlags,
-    ...commonFlags,
-  },
-  async run({ args, data }) {
-    const { host, reporter } = data as CommandData;
-    const config = await readConfig(args);
-    const overwrite = args.overwrite === true;
-    await checkOutput(config.output, overwrite);
-    reporter.configure({ logEvery: config.training.logEvery });
-    const prepared = await prepare(config, reporter);
-    const run = await createRun(config, overwrite);
-    try {
-      reportOutcome(reporter, await trainPrepared(prepared, run, { host, reporter }));
-    } finally {
-      await run.release();
-      prepared.runtime.gpu.close();
-    }
-  },
-});
+/** The command with the flags of the method that is asked for. */
+export const trainFor = async (argv: readonly string[]) =>
+  defineCommand({
+    meta: { name: 'graft train', description: 'Fine-tune a model as a configuration says' },
+    args: {
+      config: { type: 'positional', required: false, description: 'the configuration, a YAML file' },
+      overwrite: { type: 'boolean', description: 'Replace a run that is in the output folder' },
+      ...configFlags,
+      ...(await methodFlags(argv)),
+      ...commonFlags,
+    },
+    async run({ args, data }) {
+      const { host, reporter } = data as CommandData;
+      const config = await readConfig(args);
+      const overwrite = args.overwrite === true;
+      await checkOutput(config.output, overwrite);
+      reporter.configure({ logEvery: config.training.logEvery });
+      const prepared = await prepare(config, reporter);
+      const run = await createRun(config, overwrite);
+      try {
+        reportOutcome(reporter, await trainPrepared(prepared, run, { host, reporter }));
+      } finally {
+        await run.release();
+        prepared.runtime.gpu.close();
+      }
+    },
+  });

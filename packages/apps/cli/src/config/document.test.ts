@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { documentConfig } from './document.ts';
 import { configKeys } from './keys.ts';
 
-test('the README documents every key as it is', () => {
+test('the README documents every key as it is', async () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  expect(readme).toContain(documentConfig());
+  expect(readme).toContain(await documentConfig());
   for (const key of configKeys) expect(readme).toContain(`| \`${key.name}\` | ${key.expects}`);
 });
 
@@ -13,5 +13,5 @@ test("the README's configuration is one", async () => {
   const { parseConfig } = await import('./parse.ts');
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
   const [, yaml] = /```yaml\n(.*?)```/s.exec(readme)!;
-  expect(parseConfig(yaml!).training).toMatchObject({ epochs: 3, accumulate: 2, learningRate: 2e-4 });
+  expect((await parseConfig(yaml!)).training).toMatchObject({ epochs: 3, accumulate: 2, learningRate: 2e-4 });
 });

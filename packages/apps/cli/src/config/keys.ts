@@ -16,7 +16,7 @@ export interface ConfigKey extends KeyMeta {
   readonly required: boolean;
 }
 
-const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+export const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** A name without case, dashes and underscores: `learning_rate` and `learningRate` are one key. */
 export const normalName = (name: string): string => name.toLowerCase().replace(/[-_]/g, '');

@@ -1,4 +1,5 @@
-import { PeftError } from '@graftjs/peft';
+import { resolve } from 'node:path';
+import { type Method, PeftError } from '@graftjs/peft';
 import {
   isAlias,
   isMap,
@@ -9,102 +10,150 @@ import {
   parseDocument,
   type YAMLMap,
 } from 'yaml';
-import { ConfigError, type ConfigPlace } from '../errors.ts';
+import { ConfigError, type ConfigPlace, UsageError } from '../errors.ts';
+import { isMethodFile, MethodCatalog } from '../methods/catalog.ts';
+import { meaning } from '../methods/meaning.ts';
+import { methodConfig } from '../methods/method-config.ts';
+import { findOption, optionKeys } from '../methods/method-keys.ts';
 import { didYouMean } from '../suggest.ts';
+import { flagValue } from './flags.ts';
 import { type ConfigKey, configKeys, findKey, normalName, sectionNames, shorthand } from './keys.ts';
-import { fieldsOf, methodConfig, methods } from './methods.ts';
-import { type Config, configSchema, loraOptionsOf } from './schema.ts';
-import { listsNames } from './targets.ts';
+import { type Config, configSchema } from './schema.ts';
 
 /** Values by section and key, with the place where each was given. */
 interface Given {
   readonly values: Map<ConfigKey, unknown>;
   readonly places: Map<ConfigKey, ConfigPlace>;
   /** What is written below `method`, its type apart, by the names there: whose keys they are, the type says. */
-  readonly method: Map<
-    string,
-    { readonly value: unknown; readonly place: ConfigPlace; readonly keyPlace: ConfigPlace }
-  >;
+  readonly method: Map<string, GivenOption>;
+}
+
+interface GivenOption {
+  readonly value: unknown;
+  readonly place: ConfigPlace;
+  readonly keyPlace: ConfigPlace;
+  readonly isFlag?: boolean;
 }
 
 export interface ParseConfigOptions {
   /** Names the file in messages. */
   readonly file?: string;
-  /** Values that override those of the file, by key path; `named` is how messages call them. */
-  readonly overrides?: ReadonlyMap<ConfigKey, { readonly value: unknown; readonly named: string }>;
+  /** Flags by name, which override the file's values; those of no key are passed over. */
+  readonly flags?: Readonly<Record<string, unknown>>;
+  /** Default: the methods of the packages that are installed. */
+  readonly methods?: MethodCatalog;
 }
 
 /**
- * Reads a configuration: YAML 1.2, keys in sections, checked and completed with defaults.
+ * Reads a configuration: YAML 1.2, keys in sections, checked and completed with defaults; the method that it names is
+ * loaded.
  * @throws ConfigError with file, line and column: YAML that does not parse, unknown, doubled or missing keys,
- *   values out of range
+ *   values out of range, a method that is not there
  */
-export function parseConfig(text: string, options: ParseConfigOptions = {}): Config {
-  const { file } = options;
+export async function parseConfig(text: string, options: ParseConfigOptions = {}): Promise<Config> {
+  const { file, flags = {} } = options;
   const given = readYaml(text, file);
-  const typeKey = findKey('method', 'type')!;
-  const type = options.overrides?.get(typeKey)?.value ?? given.values.get(typeKey) ?? 'lora';
-  const other = Object.hasOwn(methods, String(type)) ? String(type) : undefined;
-  if (!other) takeLoraKeys(given);
-  for (const [key, { value, named }] of options.overrides ?? []) {
-    if (other && key.section === 'method' && key !== typeKey) {
-      given.method.set(key.name, { value, place: { file: named }, keyPlace: { file: named } });
-      continue;
-    }
-    given.values.set(key, value);
-    given.places.set(key, { file: named });
+  takeFlags(given, flags);
+  const method = await methodOf(given, options.methods ?? new MethodCatalog());
+  const config = complete(given, file === undefined ? {} : { file });
+  return withMethod(config, method, given, flags);
+}
+
+/** The name of the method that a configuration asks for; faults elsewhere in it are passed over. */
+export function methodNameOf(text: string): string | undefined {
+  try {
+    const name = readYaml(text, undefined).values.get(typeKey);
+    return typeof name === 'string' ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const typeKey = findKey('method', 'type')!;
+
+function takeFlags(given: Given, flags: Readonly<Record<string, unknown>>): void {
+  const isGiven = (key: ConfigKey | undefined): boolean =>
+    key !== undefined && typeof flags[key.flag] === 'string';
+  for (const key of configKeys.filter(isGiven)) {
+    given.values.set(key, flagValue(key, flags[key.flag] as string));
+    given.places.set(key, { file: `--${key.flag}` });
     // Steps and epochs replace each other, so that a flag can override the other one of the file.
     const rival = rivals(key);
-    if (rival && !options.overrides?.has(rival)) given.values.delete(rival);
-  }
-  const config = complete(given, file === undefined ? {} : { file });
-  return other ? withMethod(config, other, given) : config;
-}
-
-/** What is written below `method` is of LoRA. */
-function takeLoraKeys(given: Given): void {
-  for (const [name, { value, place, keyPlace }] of given.method) {
-    const key = findKey('method', name);
-    if (!key) throw unknown(name, 'method', keyPlace);
-    if (given.values.has(key)) throw new ConfigError(`${key.path} is given twice`, place);
-    given.values.set(key, value);
-    given.places.set(key, place);
+    if (rival && !isGiven(rival)) given.values.delete(rival);
   }
 }
 
-/** A configuration with a method that takes the keys of its own config. */
-function withMethod(config: Config, type: string, given: Given): Config {
-  const method = methods[type]!;
-  const fields = fieldsOf(method);
+async function methodOf(given: Given, methods: MethodCatalog): Promise<Method> {
+  const type = given.values.get(typeKey) ?? 'lora';
+  const place = given.places.get(typeKey);
+  if (typeof type !== 'string' || type === '')
+    throw new ConfigError(`method.type is ${shown(type)}: it must be ${typeKey.expects}`, place);
+  try {
+    const method = await methods.method(type);
+    // a run is continued from elsewhere, too
+    if (isMethodFile(type)) given.values.set(typeKey, resolve(type));
+    return method;
+  } catch (error) {
+    if (error instanceof UsageError)
+      throw new ConfigError(`method.type: ${error.message}`, place, { cause: error });
+    throw error;
+  }
+}
+
+/** A configuration with the options of its method. */
+function withMethod(
+  config: Config,
+  method: Method,
+  given: Given,
+  flags: Readonly<Record<string, unknown>>,
+): Config {
+  const keys = optionKeys(method);
+  const written = new Map(given.method);
+  for (const { flag, name } of keys) {
+    const value = flags[flag];
+    if (typeof value !== 'string') continue;
+    // a flag wins over the file, under whichever name it is there
+    for (const other of written.keys()) if (findOption(keys, other)?.name === name) written.delete(other);
+    written.set(name, { value, place: { file: `--${flag}` }, keyPlace: { file: `--${flag}` }, isFlag: true });
+  }
   const options: Record<string, unknown> = {};
-  for (const [written, { value, place, keyPlace }] of given.method) {
-    const wanted = normalName(written);
-    const found = fields.find(([name, { key }]) => [name, key].some((each) => normalName(each) === wanted));
-    if (!found) {
-      const near = didYouMean(
-        written,
-        fields.map(([name]) => name),
-      );
-      throw new ConfigError(`unknown key method.${written} of ${type}${near}`, keyPlace);
-    }
-    const [name, { accepts, expects }] = found;
-    if (name in options) throw new ConfigError(`method.${name} is given twice`, place);
-    const meant = [value, ...meanings(value)].find(accepts);
+  const named: Record<string, unknown> = {};
+  const places = new Map<string, ConfigPlace>();
+  for (const [asWritten, { value, place, keyPlace, isFlag }] of written) {
+    const key = findOption(keys, asWritten);
+    if (!key) throw unknownOption(asWritten, method, keyPlace);
+    const { name, option, field } = key;
+    if (option in options) throw new ConfigError(`method.${name} is given twice`, place);
+    const meant = meaning(value, field, isFlag);
     if (meant === undefined)
-      throw new ConfigError(`method.${name} is ${shown(value)}: it must be ${expects}`, place);
-    options[name] = meant;
+      throw new ConfigError(`method.${name} is ${shown(value)}: it must be ${field.expects}`, place);
+    options[option] = meant;
+    named[name] = meant;
+    for (const each of [option, field.key]) places.set(each, place);
   }
+  const defaults = Object.fromEntries(
+    Object.entries(method.defaults ?? {}).map(([option, value]) => [
+      keys.find((key) => key.option === option)?.name ?? option,
+      value,
+    ]),
+  );
   const place = placeOf(given, 'method.type') ?? {};
   try {
-    methodConfig(method, options, config.model);
+    // what follows from the model is not known yet
+    if (!method.fit) methodConfig(method, options, config.model);
   } catch (error) {
-    if (error instanceof PeftError)
-      throw new ConfigError(`method: ${error.message}`, place, { cause: error });
-    throw error;
+    if (!(error instanceof PeftError)) throw error;
+    const { key } = error as PeftError & { key?: string };
+    const name = keys.find(({ option, field }) => option === key || field.key === key)?.name;
+    const what =
+      name === undefined
+        ? `method: ${error.message}`
+        : error.message.replace(/^adapter config, \w+/, `method.${name}`);
+    throw new ConfigError(what, places.get(key ?? '') ?? place, { cause: error });
   }
   if (method.virtualTokens && config.data.packing)
     throw new ConfigError(
-      `data.packing does not go with ${type}: its virtual tokens stand in front of each text`,
+      `data.packing does not go with ${method.name}: its virtual tokens stand in front of each text`,
       placeOf(given, 'data.packing') ?? place,
     );
   const rate = given.values.has(findKey('training', 'learningRate')!)
@@ -112,23 +161,22 @@ function withMethod(config: Config, type: string, given: Given): Config {
     : { learningRate: method.learningRate };
   return {
     ...config,
-    method: { type, ...method.defaults, ...options },
+    method: { type: config.method.type, ...defaults, ...named },
     training: { ...config.training, ...rate },
   };
 }
 
-/** What a text may mean: flags are all texts, and names of choices are written in any case. */
-const meanings = (value: unknown): unknown[] => {
-  if (typeof value !== 'string') return [];
-  const number = Number(value);
-  return [
-    ...(value.trim() !== '' && Number.isFinite(number) ? [number] : []),
-    ...(value === 'true' || value === 'false' ? [value === 'true'] : []),
-    value.toUpperCase(),
-    value.toLowerCase(),
-    [value],
-  ];
-};
+function unknownOption(written: string, method: Method, place: ConfigPlace): ConfigError {
+  const keys = optionKeys(method);
+  const elsewhere = elsewhereOf(written, 'method');
+  if (elsewhere) return new ConfigError(`unknown key method.${written}; ${elsewhere}`, place);
+  const near = didYouMean(
+    written,
+    keys.map(({ name }) => name),
+  );
+  const hint = near || `; \`graft methods ${method.name}\` lists its keys`;
+  return new ConfigError(`unknown key method.${written} of ${method.name}${hint}`, place);
+}
 
 const rivals = (key: ConfigKey): ConfigKey | undefined => {
   if (key.path === 'training.steps') return findKey('training', 'epochs');
@@ -163,20 +211,20 @@ function readYaml(text: string, file: string | undefined): Given {
       throw new ConfigError(`${(cause as Error).message}: write the values out`, at(start), { cause });
     }
   };
-  const resolve = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
+  const resolved = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
 
   const add = (key: ConfigKey, value: unknown, place: ConfigPlace): void => {
     if (given.values.has(key)) throw new ConfigError(`${key.path} is given twice`, place);
     given.values.set(key, value);
     given.places.set(key, place);
   };
-  const root = resolve(document.contents);
+  const root = resolved(document.contents);
   if (!isMap(root))
     throw new ConfigError('a configuration is a map of keys, such as `model: ./model`', at(rangeOf(root)));
 
   for (const { name, value, offset } of pairs(root, at)) {
     const section = sectionNames.find((each) => normalName(each) === normalName(name));
-    const content = resolve(value);
+    const content = resolved(value);
     if (section === undefined) {
       const key = findKey('', name);
       if (!key) throw unknown(name, '', at(offset));
@@ -225,14 +273,8 @@ function* pairs(
 
 function unknown(name: string, section: string, place: ConfigPlace): ConfigError {
   const shown = section === '' ? name : `${section}.${name}`;
-  const elsewhere = [...sectionNames, '']
-    .filter((each) => each !== section)
-    .map((each) => findKey(each, name))
-    .find((key) => key !== undefined);
-  if (elsewhere) {
-    const where = elsewhere.section === '' ? 'at the top' : `under ${elsewhere.section}:`;
-    return new ConfigError(`unknown key ${shown}; it belongs ${where}, as ${elsewhere.name}`, place);
-  }
+  const elsewhere = elsewhereOf(name, section);
+  if (elsewhere) return new ConfigError(`unknown key ${shown}; ${elsewhere}`, place);
   const inSection = configKeys.filter((key) => key.section === section).map((key) => key.name);
   const near = didYouMean(name, section === '' ? [...inSection, ...sectionNames] : inSection);
   const nearElsewhere =
@@ -243,6 +285,16 @@ function unknown(name: string, section: string, place: ConfigPlace): ConfigError
         )
       : '';
   return new ConfigError(`unknown key ${shown}${near || nearElsewhere || '; see graft train --help'}`, place);
+}
+
+/** Where a key belongs that is not of this section. */
+function elsewhereOf(name: string, section: string): string | undefined {
+  const key = [...sectionNames, '']
+    .filter((each) => each !== section)
+    .map((each) => findKey(each, name))
+    .find((found) => found !== undefined);
+  if (!key) return undefined;
+  return `it belongs ${key.section === '' ? 'at the top' : `under ${key.section}:`}, as ${key.name}`;
 }
 
 function complete(given: Given, file: ConfigPlace): Config {
@@ -288,7 +340,6 @@ const placeOf = (given: Given, path: string): ConfigPlace | undefined =>
 /** Keys that are right alone and wrong together. */
 function checkTogether(config: Config, at: (path: string) => ConfigPlace): void {
   const { optimizer, momentum, nesterov } = config.training;
-  const lora = loraOptionsOf(config);
   const wrong = (path: string, what: string): ConfigError => new ConfigError(`${path} ${what}`, at(path));
   for (const [path, used] of [
     ['training.momentum', momentum > 0],
@@ -296,10 +347,6 @@ function checkTogether(config: Config, at: (path: string) => ConfigPlace): void 
   ] as const)
     if (used && optimizer !== 'sgd') throw wrong(path, 'goes with training.optimizer: sgd only');
   if (nesterov && momentum === 0) throw wrong('training.nesterov', 'needs training.momentum above 0');
-  if (lora?.dora && lora.loraBias)
-    throw wrong('method.loraBias', 'does not go with method.dora: keep one of them');
-  if (lora?.layersToTransform && !listsNames(lora.targetModules))
-    throw wrong('method.layersToTransform', 'goes with names in method.targetModules only');
 }
 
 function shown(value: unknown): string {

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { ConfigError } from '../errors.ts';
-import { overridesOf } from './flags.ts';
 import { parseConfig } from './parse.ts';
 import type { Config } from './schema.ts';
 
@@ -12,9 +11,9 @@ import type { Config } from './schema.ts';
 export async function readConfig(args: Readonly<Record<string, unknown>>): Promise<Config> {
   const file = args.config as string | undefined;
   return absolute(
-    parseConfig(file === undefined ? '' : await readText(file), {
+    await parseConfig(file === undefined ? '' : await readText(file), {
       ...(file === undefined ? {} : { file }),
-      overrides: overridesOf(args),
+      flags: args,
     }),
   );
 }

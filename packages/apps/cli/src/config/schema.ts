@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { methods } from './methods.ts';
 
 /** What the documentation, the flags and the error messages say of a key. */
 export interface KeyMeta {
@@ -36,19 +35,6 @@ const boolean = z.preprocess(
 );
 /** One string or several; a flag separates them by commas. */
 const strings = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
-
-const list = (value: unknown): unknown =>
-  typeof value === 'string' ? value.split(',').map((part) => numeric(part.trim())) : value;
-const layers = z.preprocess((value) => [list(value)].flat(), z.array(number(z.number().int().min(0))).min(1));
-/** Numbers by name; a flag has `name=number` with commas between. */
-const byName = (value: z.ZodType<number>) =>
-  z.preprocess(
-    (given) =>
-      typeof given === 'string'
-        ? Object.fromEntries(given.split(',').map((part) => part.split('=').map((side) => side.trim())))
-        : given,
-    z.record(z.string().min(1), value).refine((all) => Object.keys(all).length > 0),
-  );
 
 const data = z.strictObject({
   train: key(strings, {
@@ -99,78 +85,13 @@ const data = z.strictObject({
   }),
 });
 
-const lora = z.strictObject({
-  type: key(z.enum(['lora', ...Object.keys(methods)]).default('lora'), {
-    about: "The tuner. Others than lora take the keys of their own configs; the keys below are LoRA's.",
-    expects: ['lora', ...Object.keys(methods)].join(', '),
+const method = z.strictObject({
+  type: key(z.string().min(1).default('lora'), {
+    about:
+      'What is trained. `graft methods` lists the methods of the packages that are installed; `graft methods NAME` the keys of one.',
+    expects: "a method's name, or the path of a file that has one",
     aliases: ['peftType', 'fineTuneType', 'adapter'],
     flag: 'method',
-  }),
-  r: key(whole(1).default(8), {
-    about: 'The rank: the inner dimension of the update.',
-    expects: 'a whole number of at least 1',
-    aliases: ['rank', 'loraR', 'loraRank'],
-  }),
-  alpha: key(number(z.number().positive()).default(16), {
-    about: 'The update is scaled by alpha / r.',
-    expects: 'a number above 0',
-    aliases: ['loraAlpha'],
-  }),
-  dropout: key(number(z.number().min(0).lt(1)).default(0), {
-    about: "The chance that an element of the update's input is dropped in training.",
-    expects: 'a number from 0 to below 1',
-    aliases: ['loraDropout'],
-  }),
-  targetModules: key(strings.default('all-linear'), {
-    about:
-      'Which layers: all-linear (all but the output layer), default (as Hugging Face PEFT for this model type), the ends of names, or one regular expression.',
-    expects: 'all-linear, default, a name, a list of names or a regular expression',
-    aliases: ['loraTargetModules', 'loraTarget', 'target', 'targets'],
-  }),
-  excludeModules: key(strings.optional(), {
-    about: 'Of those layers, which not: the ends of names, or one regular expression.',
-    expects: 'a name, a list of names or a regular expression',
-    defaultText: 'none',
-  }),
-  layersToTransform: key(layers.optional(), {
-    about: 'Of layers that targetModules lists by name: only those of these blocks, counted from 0.',
-    expects: 'a block number or a list of them',
-    aliases: ['loraLayersToTransform'],
-    defaultText: 'all',
-  }),
-  rankPattern: key(byName(whole(1)).optional(), {
-    about: 'Other ranks for some layers, by the end of their names or a regular expression for it.',
-    expects: 'names with whole numbers of at least 1, as a flag q_proj=4,v_proj=16',
-    defaultText: 'none',
-  }),
-  alphaPattern: key(byName(number(z.number().positive())).optional(), {
-    about: 'Other alphas for some layers, likewise.',
-    expects: 'names with numbers above 0, as a flag q_proj=8,v_proj=32',
-    defaultText: 'none',
-  }),
-  rslora: key(boolean.default(false), {
-    about: 'Scale by alpha / √r instead (rank-stabilised LoRA).',
-    expects: 'true or false',
-    aliases: ['useRslora', 'peftUseRslora'],
-  }),
-  dora: key(boolean.default(false), {
-    about: "Learn the magnitudes of the weights' rows beside their directions (DoRA).",
-    expects: 'true or false',
-    aliases: ['useDora', 'peftUseDora'],
-  }),
-  loraBias: key(boolean.default(false), {
-    about: 'Give B a bias; not with dora.',
-    expects: 'true or false',
-  }),
-  bias: key(z.enum(['none', 'all', 'lora_only']).default('none'), {
-    about: "Train the base's biases, too: all, or those of the changed layers.",
-    expects: 'none, all or lora_only',
-  }),
-  modulesToSave: key(strings.optional(), {
-    about: 'Modules of the base that are trained whole and saved with the adapter, such as lm_head.',
-    expects: 'a name or a list of names',
-    aliases: ['loraModulesToSave', 'additionalTarget'],
-    defaultText: 'none',
   }),
 });
 
@@ -201,6 +122,7 @@ const training = z.strictObject({
     about: 'The highest learning rate.',
     expects: 'a number above 0',
     aliases: ['lr'],
+    defaultText: "the method's",
   }),
   schedule: key(z.enum(['cosine', 'linear', 'constant']).default('cosine'), {
     about: 'How the learning rate falls after warm-up: to 0 along a cosine or a line, or not at all.',
@@ -319,30 +241,24 @@ const top = {
 export const configSchema = z.strictObject({
   ...top,
   data,
-  method: lora.prefault({}),
+  method: method.prefault({}),
   training: training.prefault({}),
 });
 
-type LoraOptions = z.output<typeof lora>;
-
-/** A method that is not LoRA, with the options of its own config that were given, by their names in TypeScript. */
+/** The method with what was given of its options and its own defaults, by their names in a configuration. */
 export interface MethodOptions {
   readonly type: string;
   readonly [option: string]: unknown;
 }
 
 export interface Config extends Omit<z.output<typeof configSchema>, 'method'> {
-  readonly method: (LoraOptions & { readonly type: 'lora' }) | MethodOptions;
+  readonly method: MethodOptions;
 }
-
-/** LoRA's options, where it is the method. */
-export const loraOptionsOf = ({ method }: Pick<Config, 'method'>): LoraOptions | undefined =>
-  method.type === 'lora' ? (method as LoraOptions) : undefined;
 
 /** The keys of each section; those of the top level under ''. */
 export const sections: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
   '': top,
   data: data.shape,
-  method: lora.shape,
+  method: method.shape,
   training: training.shape,
 };

@@ -1,24 +1,26 @@
 import { readAdapter } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
-import { tunersWith } from '../run/adapter.ts';
+import { MethodCatalog } from '../methods/catalog.ts';
 import { attempt, type Findings, tensorBlock, totalLine } from './findings.ts';
 import { summarize } from './tensors.ts';
 
-/** An adapter folder as Hugging Face PEFT saves it. */
-export async function inspectAdapter(path: string): Promise<Findings> {
+/**
+ * An adapter's folder.
+ * @param methodFile the file of its method, where it is of no package
+ */
+export async function inspectAdapter(path: string, methodFile?: string): Promise<Findings> {
   const problems: string[] = [];
-  const adapter = await attempt(problems, () => readAdapter(nodeFolder(path)));
+  const catalog = new MethodCatalog();
+  const found = await attempt(problems, async () => {
+    const also = methodFile === undefined ? [] : [await catalog.method(methodFile)];
+    return catalog.tunerOf(nodeFolder(path), {}, also);
+  });
+  const adapter = await attempt(problems, () => readAdapter(found?.folder ?? nodeFolder(path)));
   const config = adapter?.config;
   const summary = summarize(adapter?.tensors ?? { tensors: new Map() });
-  const tuners = tunersWith();
-  const tuner = tuners.find(({ peftType }) => peftType === config?.peft_type);
   let unknownConfigKeys: readonly string[] = [];
-  if (config && !tuner)
-    problems.push(
-      `its method ${JSON.stringify(config.peft_type)} is not supported here; supported are ${tuners.map(({ peftType }) => peftType).join(', ')}`,
-    );
-  if (config && tuner) {
-    const parsed = await attempt(problems, () => tuner.parseConfig(config));
+  if (config && found) {
+    const parsed = await attempt(problems, () => found.tuner.parseConfig(config));
     unknownConfigKeys = parsed?.unknownKeys ?? [];
   }
   const base = config?.base_model_name_or_path ?? null;
@@ -27,7 +29,7 @@ export async function inspectAdapter(path: string): Promise<Findings> {
     kind: 'adapter',
     path,
     data: {
-      supported: tuner !== undefined,
+      supported: found !== undefined,
       method: config?.peft_type ?? null,
       baseModel: base,
       unknownConfigKeys,

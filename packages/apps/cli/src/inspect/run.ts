@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { latestValidCheckpoint, listCheckpoints } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { parseConfig } from '../config/parse.ts';
+import { methodFile } from '../methods/catalog.ts';
 import { adapterOfRun, readMetrics, readRunConfig } from '../run/run-folder.ts';
 import { inspectAdapter } from './adapter.ts';
 import { attempt, type Findings } from './findings.ts';
@@ -20,7 +21,8 @@ export async function inspectRun(path: string): Promise<Findings> {
   for (const { error } of newest?.skipped ?? []) problems.push(error.message);
   // A young run has none, which is no problem.
   const adapterFolder = await attempt([], () => adapterOfRun(path));
-  const adapter = adapterFolder && (await inspectAdapter(adapterFolder.location));
+  const file = config && methodFile(config.method.type);
+  const adapter = adapterFolder && (await inspectAdapter(adapterFolder.location, file));
   const totalSteps = step?.totalSteps ?? null;
   return {
     kind: 'run',

@@ -1,31 +1,36 @@
-import type { Folder } from '@graftjs/checkpoint';
+import { type Folder, openSafetensors } from '@graftjs/checkpoint';
+import { nodeFile } from '@graftjs/checkpoint/node';
 import type { Runtime } from '@graftjs/compiler';
 import type { Tokenizer } from '@graftjs/data';
-import { type LoraOptions, lora, loraConfig } from '@graftjs/lora';
 import type { CausalLM } from '@graftjs/models';
-import { type AdapterConfig, PeftError, PeftModel, type Tuner } from '@graftjs/peft';
-import { methodConfig, methods } from '../config/methods.ts';
-import { type Config, loraOptionsOf } from '../config/schema.ts';
-import { targetsOf } from '../config/targets.ts';
+import {
+  type AdapterState,
+  type Method,
+  type MethodTools,
+  PeftError,
+  PeftModel,
+  tunerOf,
+} from '@graftjs/peft';
+import type { Config } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
+import { MethodCatalog } from '../methods/catalog.ts';
+import { methodConfig, optionsOf } from '../methods/method-config.ts';
 
 export type AdaptedModel = PeftModel<CausalLM>;
 
-type Encode = Tokenizer['encode'];
+/** What tuners are given of a base model and of this machine. */
+const toolsOf = (tokenizer?: Tokenizer): MethodTools => ({
+  ...(tokenizer ? { encode: (text) => tokenizer.encode(text) } : {}),
+  readTensors,
+});
 
-/** The methods whose adapters can be used. */
-export const tunersWith = (encode?: Encode): readonly Tuner[] => [
-  lora as unknown as Tuner,
-  ...Object.values(methods).map(({ tuner }) => tuner(encode)),
-];
-
-/** A base to which adapters can be added. */
-const adapted = (runtime: Runtime, model: CausalLM, baseModel?: string, encode?: Encode): AdaptedModel =>
-  new PeftModel(model, {
-    runtime,
-    tuners: tunersWith(encode),
-    ...(baseModel === undefined ? {} : { baseModel }),
-  });
+async function readTensors(path: string): Promise<AdapterState> {
+  const weights = await openSafetensors(await nodeFile(path));
+  const state = new Map<string, { shape: readonly number[]; data: Float32Array }>();
+  for (const [name, { shape }] of weights.tensors)
+    state.set(name, { shape, data: await weights.readFloat32(name) });
+  return state;
+}
 
 /**
  * A base with the new adapter that a configuration asks for.
@@ -34,56 +39,37 @@ const adapted = (runtime: Runtime, model: CausalLM, baseModel?: string, encode?:
 export async function addMethod(
   runtime: Runtime,
   model: CausalLM,
-  config: Config,
-  { encode }: Tokenizer,
-): Promise<{ peft: AdaptedModel; warnings: readonly string[] }> {
-  const peft = adapted(runtime, model, config.model, encode);
+  { config, tokenizer, totalSteps }: { config: Config; tokenizer: Tokenizer; totalSteps: number },
+): Promise<{ peft: AdaptedModel; method: Method; warnings: readonly string[] }> {
+  const method = await new MethodCatalog().method(config.method.type);
+  const options = optionsOf(method, config.method);
   try {
-    const { warnings } = await peft.addAdapter('default', adapterConfig(config), {
-      seed: config.training.seed,
-    });
-    return { peft, warnings };
+    const tuner = await tunerOf(method, toolsOf(tokenizer), options);
+    const peft = new PeftModel(model, { runtime, tuners: [tuner], baseModel: config.model });
+    const wanted = methodConfig(method, options, config.model, { model, totalSteps });
+    const { warnings } = await peft.addAdapter('default', wanted, { seed: config.training.seed });
+    return { peft, method, warnings };
   } catch (error) {
     if (error instanceof PeftError) throw new ConfigError(`method: ${error.message}`, {}, { cause: error });
     throw error;
   }
 }
 
-function adapterConfig(config: Config): AdapterConfig {
-  const ofLora = loraOptionsOf(config);
-  if (ofLora) return loraConfig(loraOptions(ofLora));
-  const { type, ...options } = config.method;
-  return methodConfig(methods[type]!, options, config.model);
-}
-
-function loraOptions(method: NonNullable<ReturnType<typeof loraOptionsOf>>): LoraOptions {
-  const { excludeModules, layersToTransform, modulesToSave } = method;
-  return {
-    r: method.r,
-    loraAlpha: method.alpha,
-    loraDropout: method.dropout,
-    targetModules: targetsOf(method.targetModules),
-    excludeModules: excludeModules === undefined ? null : targetsOf(excludeModules),
-    layersToTransform: layersToTransform ?? null,
-    rankPattern: method.rankPattern ?? {},
-    alphaPattern: method.alphaPattern ?? {},
-    useRslora: method.rslora,
-    useDora: method.dora,
-    loraBias: method.loraBias,
-    bias: method.bias,
-    modulesToSave: modulesToSave === undefined ? null : [modulesToSave].flat(),
-    taskType: 'CAUSAL_LM',
-  };
-}
-
-/** A base with an adapter from its folder, to be used, not trained. */
+/**
+ * A base with an adapter of any method from its folder, to be used, not trained.
+ * @param methodFile the file of its method, where it is of no package
+ */
 export async function loadAdapter(
   runtime: Runtime,
   model: CausalLM,
   folder: Folder,
+  methodFile?: string,
 ): Promise<{ peft: AdaptedModel; warnings: readonly string[] }> {
-  const peft = adapted(runtime, model);
-  const { warnings, unknownConfigKeys } = await peft.loadAdapter(folder, 'default', { trainable: false });
+  const catalog = new MethodCatalog();
+  const also = methodFile === undefined ? [] : [await catalog.method(methodFile)];
+  const { tuner, folder: readable } = await catalog.tunerOf(folder, toolsOf(), also);
+  const peft = new PeftModel(model, { runtime, tuners: [tuner] });
+  const { warnings, unknownConfigKeys } = await peft.loadAdapter(readable, 'default', { trainable: false });
   const unknown =
     unknownConfigKeys.length > 0
       ? [`keys of its config without effect here: ${unknownConfigKeys.join(', ')}`]

@@ -2,7 +2,7 @@ import type { CollateOptions, DataLoaderOptions, Tokenizer } from '@graftjs/data
 import type { CausalLM } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { Variable } from '@graftjs/tensor';
-import type { Config, MethodOptions } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import type { ModelLimits } from './examples.ts';
 
 /** Lengths of batches are rounded up to this, so that programs are compiled for few shapes. */
@@ -18,7 +18,7 @@ export interface Batching {
 /** Most tokens of an example, and of a row. */
 export const maxLengthOf = ({ data, method }: Config, { maxPositions }: ModelLimits): number =>
   // What a method puts in front of a text takes positions, too.
-  Math.min(data.maxLength, maxPositions - Number((method as MethodOptions).numVirtualTokens ?? 0));
+  Math.min(data.maxLength, maxPositions - Number(method.numVirtualTokens ?? 0));
 
 export const batchingOf = (config: Config, tokenizer: Tokenizer, limits: ModelLimits): Batching => ({
   collate: {

@@ -59,9 +59,11 @@ export async function explainRun(data: PreparedData, traits: DeviceTraits): Prom
   const { config, examples } = data;
   const planning = new PlanningRuntime(traits);
   const model = emptyModel(data);
-  const { peft, warnings } = await addMethod(planning, model, config, data.base.tokenizer);
+  const { tokenizer } = data.base;
+  const { totalSteps } = data;
+  const { peft, method, warnings } = await addMethod(planning, model, { config, tokenizer, totalSteps });
   const trainable = peft.trainableParameters();
-  const options = stepOptions(config, model, trainable);
+  const options = stepOptions({ config, model, peft, method });
   const graphs = new StepGraphs({ ...options, parameters: [...trainable.values()] });
 
   const shapes = shapesOf(data, examples.train);

@@ -1,6 +1,7 @@
 import type { Runtime } from '@graftjs/compiler';
 import { DataLoader } from '@graftjs/data';
 import type { CausalLM } from '@graftjs/models';
+import type { Method } from '@graftjs/peft';
 import type { Config } from '../config/schema.ts';
 import type { Reporter } from '../report/reporter.ts';
 import { type AdaptedModel, addMethod } from './adapter.ts';
@@ -24,6 +25,7 @@ export interface Prepared extends PreparedData {
   readonly model: CausalLM;
   /** The model with the adapter that is trained. */
   readonly peft: AdaptedModel;
+  readonly method: Method;
   /** Of the base model's files. */
   readonly baseDigest: string;
 }
@@ -60,10 +62,12 @@ export async function prepare(config: Config, reporter: Reporter): Promise<Prepa
     onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
   });
   const { model } = await loadBase(files, runtime);
-  const { peft, warnings } = await addMethod(runtime, model, config, data.base.tokenizer);
+  const { tokenizer } = data.base;
+  const { totalSteps } = data;
+  const { peft, method, warnings } = await addMethod(runtime, model, { config, tokenizer, totalSteps });
   for (const message of warnings) reporter.report({ event: 'note', message });
   const batching = batchingWith(model, data.batching);
-  return { ...data, batching, runtime, model, peft, baseDigest: await files.digest() };
+  return { ...data, batching, runtime, model, peft, method, baseDigest: await files.digest() };
 }
 
 function stepsOf({ training }: Config, batchesPerEpoch: number): number {

@@ -1,8 +1,8 @@
 import { type CausalLM, tokenLossSum } from '@graftjs/models';
 import type { Optimizer } from '@graftjs/optim';
-import type { LossSum, TrainerOptions } from '@graftjs/trainer';
-import type { Config } from '../config/schema.ts';
+import type { LossSum } from '@graftjs/trainer';
 import { optimizerOf } from './optimizer.ts';
+import type { Prepared } from './prepare.ts';
 
 export const lossSumOf =
   (model: CausalLM): LossSum =>
@@ -10,14 +10,20 @@ export const lossSumOf =
     tokenLossSum(model.forward(inputs, context), labels);
 
 /** What a step computes: the loss, and how parameters follow from its gradients. */
-export function stepOptions(
-  config: Config,
-  model: CausalLM,
-  parameters: TrainerOptions['parameters'],
-): { readonly lossSum: LossSum; readonly optimizer: Optimizer; readonly clipNorm?: number } {
+export function stepOptions({
+  config,
+  model,
+  peft,
+  method,
+}: Pick<Prepared, 'config' | 'model' | 'peft' | 'method'>): {
+  readonly lossSum: LossSum;
+  readonly optimizer: Optimizer;
+  readonly clipNorm?: number;
+} {
+  const optimizer = optimizerOf(config, peft.trainableParameters());
   return {
     lossSum: lossSumOf(model),
-    optimizer: optimizerOf(config, parameters),
+    optimizer: method.optimizer?.(optimizer, peft.configOf('default')) ?? optimizer,
     ...(config.training.clipNorm > 0 ? { clipNorm: config.training.clipNorm } : {}),
   };
 }

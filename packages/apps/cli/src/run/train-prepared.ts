@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Checkpoint } from '@graftjs/checkpoint';
+import type { Checkpoint, Folder } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { createSchedule, type Schedule } from '@graftjs/optim';
 import { type BestStep, RunLostError, type StepEvent, type TrainEvent, Trainer } from '@graftjs/trainer';
@@ -43,7 +43,7 @@ export async function trainPrepared(
   run: RunFolder,
   { host, reporter, checkpoint }: { host: Host; reporter: Reporter; checkpoint?: Checkpoint | undefined },
 ): Promise<RunOutcome> {
-  const { config, runtime, model, peft, examples, batching, totalSteps } = prepared;
+  const { config, runtime, peft, examples, batching, totalSteps } = prepared;
   const { training } = config;
   const parameters = peft.trainableParameters();
   const abort = new AbortController();
@@ -55,7 +55,7 @@ export async function trainPrepared(
   };
   const trainer = new Trainer({
     runtime,
-    ...stepOptions(config, model, parameters),
+    ...stepOptions(prepared),
     ...batching,
     parameters,
     learningRate: scheduleOf(config, totalSteps),
@@ -103,7 +103,7 @@ export async function trainPrepared(
         `interrupted after step ${result.steps} of ${totalSteps}, which is saved: continue with \`graft resume ${run.path}\``,
       );
     const adapterFolder = join(run.path, 'adapter');
-    await peft.saveAdapter(nodeFolder(adapterFolder));
+    await saveAdapter(prepared, nodeFolder(adapterFolder));
     return {
       adapter: adapterFolder,
       run: run.path,
@@ -126,6 +126,15 @@ export async function trainPrepared(
   } finally {
     stopListening();
   }
+}
+
+/** The adapter's files, and beside them those of another library that has the method. */
+async function saveAdapter({ peft, method, config, base }: Prepared, folder: Folder): Promise<void> {
+  await peft.saveAdapter(folder);
+  const { otherForm } = method;
+  if (!otherForm) return;
+  const files = await otherForm.write(folder, { name: config.model, config: base.files.json });
+  for (const [name, bytes] of files) await folder.folder(otherForm.folder).writeAtomic(name, bytes);
 }
 
 const bestOf = (run: RunFolder, { step, loss }: BestStep): RunOutcome['best'] => ({
