@@ -37,12 +37,13 @@ const tasks: Readonly<Record<string, { task: () => Promise<Task>; entries: reado
   style: {
     task: () => styleTask(40),
     entries: [
-      ...everywhere,
+      ...everywhere.slice(0, 7),
       ['prefix-tuning'],
       ['prompt-tuning'],
+      ...lowerLayersOut,
+      ...everywhere.slice(7),
       ['p-tuning'],
       ['llama-adapter'],
-      ...lowerLayersOut,
     ],
   },
 };
@@ -60,7 +61,7 @@ for (const [method, options = {}] of chosen.entries) {
   const isKnown = (each: Measured): boolean =>
     each.method === method && JSON.stringify(each.options) === JSON.stringify(options);
   if (results.some(isKnown)) continue;
-  const factors = Object.keys(options).some((key) => key === 'leaveOut') ? [1, 3] : [0.3, 1, 3, 10];
+  const factors = Object.keys(options).some((key) => key === 'leaveOut') ? [3] : [1, 3, 10];
   const measured = await measure(task, await catalog.method(method), factors, options);
   console.log(JSON.stringify(measured));
   results.push(measured);

@@ -8,7 +8,7 @@ import { mul, type Tensor, Variable } from '@graftjs/tensor';
 import { tinyLlamaFolder } from '@graftjs/tiny-llama/node';
 import type { Task } from './train.ts';
 
-const [rows, tokens] = [8, 64];
+const [rows, tokens] = [2, 32];
 const base = nodeFolder(tinyLlamaFolder);
 
 /** Blocks of the passages of a file, joined; whole batches of them. */
@@ -23,7 +23,8 @@ async function batches(folder: Folder, file: string): Promise<Int32Array<ArrayBu
 }
 
 export async function styleTask(steps: number): Promise<Task> {
-  const [train, heldOut] = [await batches(base, 'train'), await batches(base, 'heldout')];
+  const train = await batches(base, 'train');
+  const heldOut = (await batches(base, 'heldout')).slice(0, 20);
   return {
     steps,
     build: async (runtime) => {

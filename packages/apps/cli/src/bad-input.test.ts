@@ -96,7 +96,7 @@ describe('2: the configuration', () => {
       ['--learning-rate', 'fast'],
       '--learning-rate: training.learningRate is "fast": it must be a number above 0',
     ],
-    [['--method', 'dora'], '--method: method.type is "dora": it must be lora'],
+    [['--method', 'doraa'], '--method: method.type: there is no method "doraa"; did you mean dora?'],
     [
       ['--target-modules', 'q_porj'],
       'method: target_modules ["q_porj"] matches no module. Did you mean "q_proj"?',

@@ -48,7 +48,7 @@ test('DoRA with patterns, by SGD with LoRA+: what the adapter holds, and that it
   expect(await runCli(['train', ...argv('whole', options), '--quiet'], testHost())).toBe(0);
   expect(JSON.parse(adapter('whole', 'adapter_config.json').toString())).toMatchObject({
     use_dora: true,
-    layers_to_transform: [0],
+    layers_to_transform: 0,
     rank_pattern: { q_proj: 2 },
     alpha_pattern: { v_proj: 4 },
     modules_to_save: ['lm_head'],

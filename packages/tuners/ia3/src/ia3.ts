@@ -44,7 +44,9 @@ const method = defineLayerTuner({
       throw new ConfigError('feedforward_modules', strange, 'must be among target_modules');
   },
   adapt: (config, layers, { random, modelType }) => {
-    const feedforwardModules = config.feedforwardModules ?? defaultFeedforward[modelType ?? ''] ?? [];
+    const feedforwardModules =
+      config.feedforwardModules ??
+      amongTargets(defaultFeedforward[modelType ?? ''] ?? [], config.targetModules);
     const isFeedforward = feedforwardMatcher(feedforwardModules);
     const make = (path: string, layer: Linear): LayerAdapter => {
       const size = isFeedforward(path) ? layer.inFeatures : layer.outFeatures;
@@ -62,6 +64,12 @@ const method = defineLayerTuner({
 export const ia3 = method.tuner;
 /** A config of (IA)³: PEFT's defaults and what the options say. @throws ConfigError */
 export const ia3Config = method.config;
+
+/** The targets of a list that names mean: PEFT loads no config that names others. */
+const amongTargets = (names: readonly string[], targets: Ia3Config['targetModules']): readonly string[] =>
+  Array.isArray(targets)
+    ? targets.filter((target: string) => names.some((name) => target.endsWith(name)))
+    : names;
 
 /** PEFT compares the ends of paths without regard to dots. */
 const feedforwardMatcher = (names: string | readonly string[]): ((path: string) => boolean) => {

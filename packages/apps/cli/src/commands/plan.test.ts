@@ -86,7 +86,7 @@ test('twice the rows cost twice the operations, and packing makes fewer', async 
 });
 
 test('what a device cannot hold is named', async () => {
-  const config = parseConfig(
+  const config = await parseConfig(
     `model: ${at('model')}\noutput: ${at('run')}\ndata: { train: ${at('data.jsonl')}, maxLength: 64 }\n`,
   );
   const quiet = { configure: () => {}, report: () => {}, result: () => {}, fail: () => {}, close: () => {} };
