@@ -116,7 +116,7 @@ def randomise(model, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            scale = ("norm" in name or ".ln_" in name) and name.endswith("weight")
+            scale = ("norm" in name.lower() or ".ln_" in name) and name.endswith("weight")
             # Gemma's norms add 1 to their weight.
             centre = 1.0 if scale and not model.config.model_type.startswith("gemma") else 0.0
             parameter.normal_(centre, 0.2, generator=generator)

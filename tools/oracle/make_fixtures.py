@@ -30,6 +30,7 @@ def make(root):
     from adalora_schedule import make_adalora_schedule
     from bases import make_bases
     from combinations import make_combinations
+    from encoders import make_encoders
     from lora import make_lora
     from methods import make_methods
     from optimizers import make_optimizers
@@ -44,6 +45,7 @@ def make(root):
     torch.use_deterministic_algorithms(True)
     make_bases(root)
     make_seq2seq(root)
+    make_encoders(root)
     make_lora(root)
     make_methods(root)
     make_combinations(root)

@@ -38,7 +38,9 @@ export async function saveModel(
   const written = {
     ...json,
     ...(json.torch_dtype ? { torch_dtype: names[dtype] } : { dtype: names[dtype] }),
-    ...(model.config.tieWordEmbeddings && !isTied(model) ? { tie_word_embeddings: false } : {}),
+    ...(model.config.tieWordEmbeddings && hasHead(model) && !isTied(model)
+      ? { tie_word_embeddings: false }
+      : {}),
   };
   await writeJson(folder, 'config.json', written);
   if (generationJson) await writeJson(folder, 'generation_config.json', generationJson);
@@ -52,6 +54,9 @@ async function valuesOf(runtime: Runtime, parameter: Parameter): Promise<Float32
     ? widenHalves(dtype, values as Uint16Array)
     : (values as Float32Array);
 }
+
+/** A head of another task has nothing to tie. */
+const hasHead = (model: PretrainedModel): boolean => 'outputEmbeddings' in model;
 
 const isTied = (model: PretrainedModel): boolean =>
   [...model.namedParameters({ duplicates: true })].length > [...model.namedParameters()].length;
