@@ -52,3 +52,17 @@ export class LossError extends Error {
     );
   }
 }
+
+/** What `graft doctor --tune` wrote is damaged. */
+export class TuningFileError extends Error {
+  override readonly name = 'TuningFileError';
+  readonly file: string;
+
+  constructor(file: string, options?: ErrorOptions) {
+    super(
+      `${file}: this is not what graft doctor --tune writes: delete it, or run graft doctor --tune again`,
+      options,
+    );
+    this.file = file;
+  }
+}

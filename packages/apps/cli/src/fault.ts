@@ -1,4 +1,11 @@
-import { ConfigError, InterruptedError, LossError, RunFolderError, UsageError } from './errors.ts';
+import {
+  ConfigError,
+  InterruptedError,
+  LossError,
+  RunFolderError,
+  TuningFileError,
+  UsageError,
+} from './errors.ts';
 import { type ExitCode, exitCodes } from './exit-code.ts';
 
 /** What a failed command says and ends with. */
@@ -28,7 +35,12 @@ export async function faultOf(error: unknown): Promise<Fault> {
 }
 
 async function codeOf(error: Error): Promise<ExitCode> {
-  if (error instanceof UsageError || error instanceof ConfigError || error instanceof RunFolderError)
+  if (
+    error instanceof UsageError ||
+    error instanceof ConfigError ||
+    error instanceof RunFolderError ||
+    error instanceof TuningFileError
+  )
     return exitCodes.usage;
   if (error instanceof InterruptedError) return exitCodes.interrupted;
   if (error instanceof LossError) return exitCodes.diverged;

@@ -1,4 +1,12 @@
-import { type HostArray, hostArray, sizeOf, type Tensor, type TensorSpec, Variable } from '@graftjs/tensor';
+import {
+  type HostArray,
+  hostArray,
+  type KernelTraits,
+  sizeOf,
+  type Tensor,
+  type TensorSpec,
+  Variable,
+} from '@graftjs/tensor';
 import type { DeviceTraits, Gpu, GpuBuffer } from '@graftjs/webgpu';
 import { lowerRequest, type ProgramRequest } from './plan-request.ts';
 import { Program } from './program.ts';
@@ -9,7 +17,7 @@ import { Runtime } from './runtime.ts';
  * cost. Nothing is compiled, no memory is taken, and every value is zero.
  */
 export class PlanningRuntime extends Runtime {
-  constructor(traits: DeviceTraits) {
+  constructor(traits: DeviceTraits & KernelTraits) {
     super(absentGpu(traits));
   }
 

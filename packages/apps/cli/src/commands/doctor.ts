@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, cpus, platform, release, totalmem } from 'node:os';
-import type { Runtime } from '@graftjs/compiler';
+import type { Runtime, TuningRecord } from '@graftjs/compiler';
 import { HostRandom, normalArray } from '@graftjs/nn';
 import { matmul, sum, Variable } from '@graftjs/tensor';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
+import { numberFlag } from '../flag-values.ts';
 import { bytes } from '../report/progress-line.ts';
 import { deviceName, openRuntime } from '../run/device.ts';
+import { readTuning, tune, tuningFile, writeTuning } from '../run/tuning.ts';
 
 /** Side of the matrices whose product is timed, and how long it is repeated. */
 const timedSize = 512;
@@ -16,9 +18,21 @@ const timedSeconds = 1;
 
 export const doctor = defineCommand({
   meta: { name: 'graft doctor', description: 'Show the device, and whether it computes right and how fast' },
-  args: { ...commonFlags },
-  async run({ data }) {
+  args: {
+    tune: {
+      type: 'boolean',
+      description: 'Measure which kernels are the fastest here; later trainings use what was found',
+    },
+    budget: {
+      type: 'string',
+      valueHint: '60',
+      description: 'Seconds that measuring may take, compiling included',
+    },
+    ...commonFlags,
+  },
+  async run({ args, data }) {
     const { reporter } = data as CommandData;
+    const seconds = numberFlag('budget', args.budget, 60, { least: 1 });
     const versions = {
       node: process.version,
       dawn: dawnVersion(),
@@ -34,6 +48,7 @@ export const doctor = defineCommand({
     // The error of one product of f32 numbers, summed over 33 terms.
     const correct = relativeError < 1e-5;
     const gflops = await timeProduct(runtime);
+    const tuning = args.tune === true ? await tuned(runtime, reporter, seconds) : undefined;
     const text = [
       `device: ${deviceName(runtime)}${traits.isCpu ? ' (software: it runs on the processor)' : ''}`,
       `features: f16 ${yes(traits.hasF16)}, subgroups ${traits.subgroupSize || 'no'}, timestamps ${yes(traits.hasTimestamps)}`,
@@ -41,9 +56,18 @@ export const doctor = defineCommand({
         `${traits.maxInvocations} invocations, ${bytes(traits.maxWorkgroupStorage)} of workgroup memory`,
       `check: a matrix product is ${correct ? 'right' : 'WRONG'} (relative error ${relativeError.toExponential(1)})`,
       `speed: ${gflops.toFixed(1)} GFLOP/s in a ${timedSize}×${timedSize} product`,
+      ...(tuning ? [`tuning: ${tuning.choices.length} classes of products, kept in ${tuningFile()}`] : []),
     ].join('\n');
     reporter.result(
-      { ...versions, device: deviceName(runtime), traits, correct, relativeError, gflops },
+      {
+        ...versions,
+        device: deviceName(runtime),
+        traits,
+        correct,
+        relativeError,
+        gflops,
+        ...(tuning ? { tuning } : {}),
+      },
       text,
     );
     runtime.gpu.close();
@@ -53,6 +77,27 @@ export const doctor = defineCommand({
       );
   },
 });
+
+/** Measures, says what was chosen and by how much, and keeps it. */
+async function tuned(
+  runtime: Runtime,
+  reporter: CommandData['reporter'],
+  seconds: number,
+): Promise<TuningRecord> {
+  const record = await tune(runtime, {
+    record: await readTuning().catch(() => undefined),
+    budget: 1000 * seconds,
+    onMeasured: (choice) => {
+      const chosen =
+        choice.config === choice.default
+          ? `${choice.default} stays`
+          : `${choice.config}, ${choice.gain.toFixed(2)} times as fast as ${choice.default}`;
+      reporter.report({ event: 'note', message: `${choice.problemClass}: ${chosen}` });
+    },
+  });
+  await writeTuning(record);
+  return record;
+}
 
 const yes = (value: boolean): string => (value ? 'yes' : 'no');
 

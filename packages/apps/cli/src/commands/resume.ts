@@ -9,6 +9,7 @@ import { prepare } from '../run/prepare.ts';
 import { reportOutcome } from '../run/report-outcome.ts';
 import { openRun } from '../run/run-folder.ts';
 import { trainPrepared } from '../run/train-prepared.ts';
+import { readTuning, TUNING } from '../run/tuning.ts';
 
 export const resume = defineCommand({
   meta: { name: 'graft resume', description: 'Continue an interrupted run from its newest checkpoint' },
@@ -30,7 +31,7 @@ export const resume = defineCommand({
           event: 'note',
           message: 'there is no checkpoint yet: starting from the first step',
         });
-      const prepared = await prepare(config, reporter);
+      const prepared = await prepare(config, reporter, await readTuning(join(run.path, TUNING)));
       try {
         reportOutcome(reporter, await trainPrepared(prepared, run, { host, reporter, checkpoint }));
       } finally {

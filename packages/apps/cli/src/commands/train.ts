@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
@@ -8,6 +9,7 @@ import { prepare } from '../run/prepare.ts';
 import { reportOutcome } from '../run/report-outcome.ts';
 import { checkOutput, createRun } from '../run/run-folder.ts';
 import { trainPrepared } from '../run/train-prepared.ts';
+import { readTuning, TUNING, writeTuning } from '../run/tuning.ts';
 
 /** The command with the flags of the method that is asked for. */
 export const trainFor = async (argv: readonly string[]) =>
@@ -26,9 +28,12 @@ export const trainFor = async (argv: readonly string[]) =>
       const overwrite = args.overwrite === true;
       await checkOutput(config.output, overwrite);
       reporter.configure({ logEvery: config.training.logEvery });
-      const prepared = await prepare(config, reporter);
+      const tuning = await readTuning();
+      const prepared = await prepare(config, reporter, tuning);
       const run = await createRun(config, overwrite);
       try {
+        // a resumed run computes with the same kernels, whatever is measured until then
+        if (tuning) await writeTuning(tuning, join(run.path, TUNING));
         reportOutcome(reporter, await trainPrepared(prepared, run, { host, reporter }));
       } finally {
         await run.release();

@@ -1,9 +1,17 @@
-import { Runtime, type RuntimeOptions } from '@graftjs/compiler';
+import { Runtime, type RuntimeOptions, Tuner, type TuningRecord } from '@graftjs/compiler';
 import { openGpu } from '@graftjs/webgpu';
 
-/** Opens the device. @throws NoAdapterError, which says what to install */
-export async function openRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  return new Runtime(await openGpu(), options);
+/**
+ * Opens the device.
+ * @param tuning what was measured on it before; nothing is measured now
+ * @throws NoAdapterError, which says what to install
+ */
+export async function openRuntime(options: RuntimeOptions = {}, tuning?: TuningRecord): Promise<Runtime> {
+  const gpu = await openGpu();
+  return new Runtime(gpu, {
+    ...options,
+    ...(tuning ? { tuner: new Tuner(gpu, { record: tuning, budget: 0 }) } : {}),
+  });
 }
 
 /** The adapter's name, as the driver gives it. */

@@ -1,4 +1,4 @@
-import type { Runtime } from '@graftjs/compiler';
+import type { Runtime, TuningRecord } from '@graftjs/compiler';
 import { DataLoader } from '@graftjs/data';
 import type { CausalLM } from '@graftjs/models';
 import type { Method } from '@graftjs/peft';
@@ -53,14 +53,14 @@ export async function prepareData(config: Config, reporter: Reporter): Promise<P
 
 /**
  * Loads data, device, model and adapter, what fails fastest first.
+ * @param tuning what was measured on the device
  * @throws the errors of data, model files, device and method
  */
-export async function prepare(config: Config, reporter: Reporter): Promise<Prepared> {
+export async function prepare(config: Config, reporter: Reporter, tuning?: TuningRecord): Promise<Prepared> {
   const data = await prepareData(config, reporter);
   const { files } = data.base;
-  const runtime = await openRuntime({
-    onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
-  });
+  const onCompile = (done: number, total: number): void => reporter.report({ event: 'compile', done, total });
+  const runtime = await openRuntime({ onCompile }, tuning);
   const { model } = await loadBase(files, runtime);
   const { tokenizer } = data.base;
   const { totalSteps } = data;

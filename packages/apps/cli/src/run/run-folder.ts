@@ -6,11 +6,12 @@ import { lockFolder, nodeFolder } from '@graftjs/checkpoint/node';
 import { stringify } from 'yaml';
 import type { Config } from '../config/schema.ts';
 import { RunFolderError } from '../errors.ts';
+import { TUNING } from './tuning.ts';
 
 const CONFIG = 'config.yaml';
 const METRICS = 'metrics.jsonl';
 /** What a run writes; `--overwrite` removes these and nothing else. */
-const OWN = [CONFIG, METRICS, 'checkpoints', 'adapter'];
+const OWN = [CONFIG, METRICS, TUNING, 'checkpoints', 'adapter'];
 
 /** The folder of one run, held by this process until `release`. */
 export interface RunFolder {

@@ -70,11 +70,16 @@ export const MATMUL = 'matmul';
 export const choiceLabel = (config: MatmulConfig): string =>
   config.parts > 1 ? `${configLabel(config)} in parts` : configLabel(config);
 
+/** From this extent on, and for batches this large, one configuration is as good as for larger ones. */
+const LARGE = 1024;
+
 /** Problems of a class have the same accesses and element types, and extents up to the same powers of two. */
 export function problemClass(problem: MatmulProblem): string {
   const { a, b, c, m, k, n } = problem;
   const operand = (side: 'a' | 'b', dtype: string): string => `${accessOf(linesOf(problem, side))} ${dtype}`;
-  const extents = [m, k, n, batchSize(problem)].map((extent) => 2 ** Math.ceil(Math.log2(extent)));
+  const extents = [m, k, n, batchSize(problem)].map((extent) =>
+    Math.min(LARGE, 2 ** Math.ceil(Math.log2(extent))),
+  );
   return `${operand('a', a.dtype)} x ${operand('b', b.dtype)} -> ${c}, ${extents.join('x')}`;
 }
 

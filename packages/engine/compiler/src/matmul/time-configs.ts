@@ -23,7 +23,7 @@ export interface TimingOptions {
   readonly configs?: readonly MatmulConfig[];
   /** A round repeats the product for about so long. Default 30. */
   readonly roundMilliseconds?: number;
-  /** No other configuration is compiled after this time of `performance.now()`. */
+  /** After this time of `performance.now()` no other configuration is compiled and no other round begins. */
   readonly deadline?: number;
 }
 
@@ -54,7 +54,7 @@ export async function timeConfigs(
     const times = Math.min(100, Math.max(1, Math.round(roundMilliseconds / (await time(1)))));
     candidates.push({ config, kernel, prepared, time, times, firstMilliseconds, samples: [] as number[] });
   }
-  for (let round = 0; round < rounds; round++)
+  for (let round = 0; round < rounds && (round === 0 || performance.now() <= deadline); round++)
     for (const candidate of candidates) candidate.samples.push(await candidate.time(candidate.times));
   for (const { prepared } of candidates) prepared.release();
   for (const buffer of [...operands, result]) gpu.buffers.release(buffer);
