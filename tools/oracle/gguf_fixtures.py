@@ -9,7 +9,8 @@ Writes
   packages/model/models/test/fixtures/*.gguf                    models of fixtures/ in llama.cpp's names and layout
   packages/model/models/test/fixtures/rope-factors.json         by how much transformers divides Llama 3's frequencies
 
-The models are read back with transformers' own GGUF loader, whose logits must equal those of the folder.
+The models are read back with transformers' own GGUF loader, whose logits must equal those of the folder: the whole model
+where it knows all of the metadata, else its tensors in a model of the folder's config.
 """
 
 import json
@@ -20,7 +21,8 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType as T
 from safetensors.numpy import load_file, save_file
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,12 +144,47 @@ NAMES = {
 }
 
 
-def gguf_name(name):
+HEAD_NORMS = {"self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm"}
+GEMMA2_NAMES = {
+    **NAMES,
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+OTHERS = {
+    "qwen3": "qwen3",
+    "gpt2": "gpt2",
+    "gemma": "gemma",
+    "gemma2": "gemma2",
+    "gemma3": "gemma3",
+    "phi3": "phi3",
+    "phi3-longrope": "phi3",
+}
+NAMES_OF = {
+    "qwen3": {**NAMES, **HEAD_NORMS},
+    "gemma2": GEMMA2_NAMES,
+    "gemma3": {**GEMMA2_NAMES, **HEAD_NORMS},
+    "phi3": {**NAMES, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"},
+    "gpt2": {
+        "transformer.wte": "token_embd",
+        "transformer.wpe": "position_embd",
+        "transformer.ln_f": "output_norm",
+        "ln_1": "attn_norm",
+        "ln_2": "ffn_norm",
+        "attn.c_attn": "attn_qkv",
+        "attn.c_proj": "attn_output",
+        "mlp.c_fc": "ffn_up",
+        "mlp.c_proj": "ffn_down",
+    },
+}
+
+
+def gguf_name(name, names=NAMES):
     stem, kind = name.rsplit(".", 1)
-    if stem in NAMES:
-        return f"{NAMES[stem]}.{kind}"
+    if stem in names:
+        return f"{names[stem]}.{kind}"
     _, _, layer, rest = stem.split(".", 3)
-    return f"blk.{layer}.{NAMES[rest]}.{kind}"
+    return f"blk.{layer}.{names[rest]}.{kind}"
 
 
 def rope_factors(config):
@@ -227,12 +264,93 @@ def make_model(folder):
     return path
 
 
-def verify(folder, path):
-    """The same logits by transformers' loader; it does not know frequency factors and linear scaling of GGUF."""
+def layout(arch, name, weight):
+    """llama.cpp's layout of a weight: GPT-2's products are turned round, and Gemma's norms hold the 1 that is added."""
+    if arch == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
+        return weight.T
+    return weight + 1 if arch.startswith("gemma") and name.endswith("norm.weight") else weight
+
+
+def add_metadata(writer, arch, config):
+    """What llama.cpp's conversion writes of these architectures, beside the tokenizer."""
+    if arch == "gpt2":
+        writer.add_context_length(config["n_positions"])
+        writer.add_embedding_length(config["n_embd"])
+        writer.add_block_count(config["n_layer"])
+        writer.add_feed_forward_length(config["n_inner"])
+        writer.add_head_count(config["n_head"])
+        writer.add_layer_norm_eps(config["layer_norm_epsilon"])
+        return
+    head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    if arch != "phi3":
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    if arch != "gemma":
+        writer.add_rope_freq_base(config["rope_theta"])
+    if arch in ("gemma2", "gemma3"):
+        writer.add_sliding_window(config["sliding_window"])
+        if config["attn_logit_softcapping"]:
+            writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
+            writer.add_final_logit_softcapping(config["final_logit_softcapping"])
+    if arch == "gemma3":
+        writer.add_rope_freq_base_swa(config["rope_local_base_freq"])
+        writer.add_sliding_window_pattern(len(config["layer_types"]))
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(config["rope_scaling"]["factor"])
+    if arch == "phi3":
+        original = config["original_max_position_embeddings"]
+        writer.add_rope_scaling_orig_ctx_len(original)
+        writer.add_rope_dimension_count(int(config["partial_rotary_factor"] * head_dim))
+        writer.add_sliding_window(config["sliding_window"] or 0)
+        if config["rope_scaling"]:
+            factor = config["max_position_embeddings"] / original
+            writer.add_rope_scaling_attn_factors((1 + np.log(factor) / np.log(original)) ** 0.5)
+            for length in ("long", "short"):
+                factors = np.array(config["rope_scaling"][f"{length}_factor"], dtype=np.float32)
+                writer.add_tensor(f"rope_factors_{length}.weight", factors)
+
+
+def make_other(folder, arch):
+    base = HERE / folder
+    config = json.loads((base / "config.transformers4.json").read_text())
+    path = MODELS / f"{folder}.gguf"
+    writer = gguf.GGUFWriter(path, arch)
+    add_metadata(writer, arch, config)
+    writer.add_bos_token_id(config["bos_token_id"])
+    writer.add_eos_token_id(config["eos_token_id"])
+    if config.get("pad_token_id") is not None:
+        writer.add_pad_token_id(config["pad_token_id"])
+    for name, weight in load_file(base / "model.safetensors").items():
+        stored = layout(arch, name, weight)
+        writer.add_tensor(gguf_name(name, NAMES_OF.get(arch, NAMES)), np.ascontiguousarray(stored))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def verify_tensors(folder, path):
+    """The same logits with the tensors that transformers' loader finds; it reads less of the metadata than there is."""
     expected = load_file(HERE / folder / "expected.safetensors")
-    model = AutoModelForCausalLM.from_pretrained(
-        path.parent, gguf_file=path.name, dtype=torch.float32, attn_implementation="eager"
-    )
+    config = AutoConfig.from_pretrained(HERE / folder)
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(config)
+    tensors = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=empty)["tensors"]
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    assert not unexpected and set(missing) <= {"lm_head.weight"}, f"{folder}: {missing} {unexpected}"
+    compare(folder, model, expected)
+
+
+def compare(folder, model, expected):
     with torch.no_grad():
         mask = torch.from_numpy(expected["attention_mask"].astype(np.int64))
         ids = torch.from_numpy(expected["input_ids"].astype(np.int64))
@@ -243,6 +361,15 @@ def verify(folder, path):
     print(f"{folder}: transformers reads the same model, largest difference of a logit {largest:.1e}")
 
 
+def verify(folder, path):
+    """The same logits by transformers' loader; it does not know frequency factors and linear scaling of GGUF."""
+    expected = load_file(HERE / folder / "expected.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, dtype=torch.float32, attn_implementation="eager"
+    )
+    compare(folder, model, expected)
+
+
 def main():
     make_types()
     MODELS.mkdir(parents=True, exist_ok=True)
@@ -250,6 +377,10 @@ def main():
         verify(folder, make_model(folder))
     for folder in ["llama3-rope", "llama-headdim"]:
         make_model(folder)
+    for folder, arch in OTHERS.items():
+        path = make_other(folder, arch)
+        if arch != "gemma":  # which transformers does not read
+            verify_tensors(folder, path)
     make_rope_factors()
 
 

@@ -1,5 +1,14 @@
 import { CheckpointError, type GgufFile, type GgufValue } from '@graftjs/checkpoint';
 
+/** The shortest decimal that a float32 means: 1e-5, not 0.000009999999747. */
+export function shortestDecimal(value: number): number {
+  for (let digits = 1; digits <= 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === value) return short;
+  }
+  return value;
+}
+
 /** Reads the metadata of one architecture of a GGUF file, each value checked. */
 export class GgufKeys {
   readonly file: string;
@@ -27,15 +36,10 @@ export class GgufKeys {
     return value;
   }
 
-  /** A float32 by the shortest decimal that means it: 1e-5, not 0.000009999999747. */
+  /** A float32 by its {@link shortestDecimal}. */
   decimal(key: string): number | undefined {
     const value = this.number(key);
-    if (value === undefined) return undefined;
-    for (let digits = 1; digits <= 9; digits++) {
-      const short = Number(value.toPrecision(digits));
-      if (Math.fround(short) === value) return short;
-    }
-    return value;
+    return value === undefined ? undefined : shortestDecimal(value);
   }
 
   text(key: string): string | undefined {

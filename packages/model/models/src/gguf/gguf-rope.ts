@@ -1,5 +1,5 @@
 import type { GgufFile, JsonObject } from '@graftjs/checkpoint';
-import type { GgufKeys } from './gguf-keys.ts';
+import { type GgufKeys, shortestDecimal } from './gguf-keys.ts';
 
 const factorsTensor = 'rope_freqs.weight';
 
@@ -64,4 +64,22 @@ function llama3Factor(wave: number, factor: number, original: number): number {
   if (wave > original / lowFreqFactor) return factor;
   const smooth = (original / wave - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
   return 1 / ((1 - smooth) / factor + smooth);
+}
+
+/**
+ * `rope_scaling` of Phi-3: its factors, and that of attention where it is not the one that the lengths imply.
+ * @param original the length that the model first had
+ */
+export async function longRope(gguf: GgufFile, keys: GgufKeys, original: number): Promise<JsonObject | null> {
+  const [short, long] = ['rope_factors_short.weight', 'rope_factors_long.weight'];
+  if (!gguf.tensors.has(short!) || !gguf.tensors.has(long!)) return null;
+  const factor = keys.needed('{arch}.context_length') / original;
+  const implied = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+  const stored = keys.number('{arch}.rope.scaling.attn_factor');
+  return {
+    rope_type: 'longrope',
+    short_factor: Array.from(await gguf.readFloat32(short!), shortestDecimal),
+    long_factor: Array.from(await gguf.readFloat32(long!), shortestDecimal),
+    ...(stored === undefined || stored === Math.fround(implied) ? {} : { attention_factor: stored }),
+  };
 }
