@@ -18,6 +18,7 @@ import peft
 import torch
 from peft import PeftModel
 
+import seq2seq
 from bases import generate, load_base, widen_base
 from batches import padded_batch
 from float64 import Float64Everywhere, assert_float64
@@ -51,6 +52,8 @@ def run(model, batch):
 @torch.no_grad()
 def generate_anew(model, prompt, count):
     """Greedy tokens, the whole text computed anew for each."""
+    if model.config.is_encoder_decoder:
+        return seq2seq.generate_anew(model, prompt, count)
     text = prompt
     for _ in range(count):
         text = torch.cat((text, model(input_ids=text).logits[:, -1:].argmax(-1)), dim=1)
@@ -70,7 +73,9 @@ def make_case(bases, folder, case, seed):
     logits, loss, gradients = run(model, batch)
     tensors = {**batch, "logits": logits, "loss": loss, **prefixed("grad.", gradients)}
 
-    inputs = {key: batch[key] for key in batch if key not in ("labels", *tasks)}
+    # Of the labels, an encoder-decoder makes what its decoder reads.
+    is_seq2seq = model.config.is_encoder_decoder
+    inputs = {key: batch[key] for key in batch if key not in tasks and (is_seq2seq or key != "labels")}
     loaded = PeftModel.from_pretrained(load_base(base), folder / "adapter").eval()
     with torch.no_grad():
         loaded_logits = loaded(**inputs, **tasks).logits
@@ -79,8 +84,11 @@ def make_case(bases, folder, case, seed):
         raise AssertionError(f"{folder.name}: the saved prompt gives other logits than the network")
     if case.get("greedy"):
         prompt = batch["input_ids"][:1, :5]
-        sequence, margin = generate(loaded, prompt)
-        made = sequence[:, prompt.shape[1] :]
+        if is_seq2seq:
+            made, margin = seq2seq.generate(loaded, prompt)
+        else:
+            sequence, margin = generate(loaded, prompt)
+            made = sequence[:, prompt.shape[1] :]
         if not torch.equal(made, generate_anew(loaded, prompt, made.shape[1])):
             raise AssertionError(f"{folder.name}: peft generates other tokens with a cache than without")
         if margin < 1e-3:

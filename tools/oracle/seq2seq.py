@@ -23,7 +23,9 @@ MODELS = {
     "t5-gated-untied": T5Config(
         **SIZE, **BUCKETS, d_kv=8, num_decoder_layers=1, feed_forward_proj="gated-gelu", tie_word_embeddings=False
     ),
-    "t5-gated-tied": T5Config(**{**SIZE, "decoder_start_token_id": 5}, d_kv=4, feed_forward_proj="gated-gelu"),
+    "t5-gated-tied": T5Config(
+        **{**SIZE, "decoder_start_token_id": 5}, d_kv=4, dropout_rate=0.0, feed_forward_proj="gated-gelu"
+    ),
 }
 SEEDS = {"t5": 140, "t5-gated-untied": 140, "t5-gated-tied": 141}
 GREEDY_SOURCES = (12, 5)
@@ -39,7 +41,7 @@ def seq2seq_batch(seed):
 def generate(model, source):
     """Greedy tokens, ignoring the end token, and the smallest gap between the two best logits of a step."""
     output = model.generate(
-        source,
+        input_ids=source,
         attention_mask=torch.ones_like(source),
         do_sample=False,
         max_new_tokens=NEW_TOKENS,
@@ -49,6 +51,16 @@ def generate(model, source):
     )
     best = torch.stack(output.logits).topk(2, dim=-1).values
     return output.sequences[:, 1:], (best[..., 0] - best[..., 1]).min()
+
+
+@torch.no_grad()
+def generate_anew(model, source, count):
+    """Greedy tokens, everything computed anew for each."""
+    said = torch.full((1, 1), model.config.decoder_start_token_id)
+    for _ in range(count):
+        logits = model(input_ids=source, decoder_input_ids=said).logits
+        said = torch.cat((said, logits[:, -1:].argmax(-1)), dim=1)
+    return said[:, 1:]
 
 
 def make_model(root, name, seed):

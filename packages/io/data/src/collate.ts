@@ -1,5 +1,7 @@
+import { collateSeq2Seq } from './collate-seq2seq.ts';
 import { DataError } from './errors.ts';
 import { type Example, ignoreLabel, supervisedTokens } from './example.ts';
+import { paddedLength } from './padded-length.ts';
 
 /** Examples padded on the right to one length. Arrays are `[batchSize, length]`, row by row. */
 export interface Batch {
@@ -16,6 +18,8 @@ export interface Batch {
   readonly segments?: Int32Array;
   readonly batchSize: number;
   readonly length: number;
+  /** Of batches for encoder-decoders: their labels are `[batchSize, labelLength]`. */
+  readonly labelLength?: number;
   /** Terms of the loss: labels that are learnt, without the first of each example unless `learnsFirst` says so. */
   readonly supervisedTokens: number;
   /** Tokens, without padding. */
@@ -33,6 +37,13 @@ export interface CollateOptions {
   readonly learnsFirst?: boolean;
   /** Lengths to choose from, the smallest that fits; past the largest, `padToMultipleOf` decides. */
   readonly buckets?: readonly number[];
+  /**
+   * The examples are of an encoder-decoder (see `tokenizeSeq2Seq`): their labels are an answer of its own length, padded
+   * to a length of its own by the same rules, and the first of them is learnt. Default false.
+   */
+  readonly seq2seq?: boolean;
+  /** With `seq2seq`: most labels of a row. Default: no limit. */
+  readonly maxLabelLength?: number;
 }
 
 /** One example, or several that are packed one after another. */
@@ -41,11 +52,12 @@ export type Row = Example | readonly Example[];
 const isPacked = (row: Row): row is readonly Example[] => Array.isArray(row);
 
 /**
- * Rows to a batch; `segments` is there where any row is packed.
- * @throws DataError for a row longer than `maxLength`; RangeError without rows.
+ * Rows to a batch; `segments` is there where any row is packed, `labelLength` with `seq2seq`.
+ * @throws DataError for a row longer than `maxLength`; RangeError without rows, and for packed ones with `seq2seq`.
  */
 export const collate = (rows: readonly Row[], options: CollateOptions = {}): Batch => {
   if (rows.length === 0) throw new RangeError('a batch needs at least one example');
+  if (options.seq2seq) return collateSeq2Seq(rows.map(alone), options);
   const examples = rows.map((row) => (isPacked(row) ? row : [row]));
   const longest = examples.reduce((most, row) => Math.max(most, tokensOf(row)), 1);
   const { padId = 0, maxLength = Number.POSITIVE_INFINITY, learnsFirst = false } = options;
@@ -91,7 +103,7 @@ export const collate = (rows: readonly Row[], options: CollateOptions = {}): Bat
 const tokensOf = (examples: readonly Example[]): number =>
   examples.reduce((sum, { ids }) => sum + ids.length, 0);
 
-const paddedLength = (longest: number, { buckets, padToMultipleOf = 1 }: CollateOptions): number => {
-  const fitting = (buckets ?? []).filter((bucket) => bucket >= longest);
-  return fitting.length > 0 ? Math.min(...fitting) : Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
+const alone = (row: Row): Example => {
+  if (isPacked(row)) throw new RangeError('texts of encoder-decoders are not packed: train without packing');
+  return row;
 };

@@ -59,6 +59,8 @@ export class DataLoader implements Iterable<Batch> {
     if (!Number.isSafeInteger(seed)) throw new RangeError(`seed is ${seed}: it must be a whole number`);
     if (!(epochs === Number.POSITIVE_INFINITY || (Number.isInteger(epochs) && epochs >= 0)))
       throw new RangeError(`epochs is ${epochs}: it must be a whole number, or Infinity`);
+    if (options.seq2seq && options.packing)
+      throw new RangeError('texts of encoder-decoders are not packed: train without packing');
     if (examples.length === 0) throw new DataError('no examples: the data set is empty');
     this.#examples = examples;
     this.#options = options;

@@ -3,7 +3,8 @@ export const ignoreLabel = -100;
 
 /**
  * Token ids and what is to be learnt. `labels[i]` belongs to `ids[i]` (not shifted) and is `ids[i]` or
- * {@link ignoreLabel}; predicting `labels[i]` from the tokens before `i` is the trainer's work.
+ * {@link ignoreLabel}; predicting `labels[i]` from the tokens before `i` is the trainer's work. Of an encoder-decoder,
+ * `ids` are what its encoder reads and `labels` what it answers, of a length of their own.
  */
 export interface Example {
   readonly ids: Int32Array;

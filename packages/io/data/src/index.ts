@@ -44,4 +44,5 @@ export {
   tokenizeExamples,
   tokenizeRecords,
 } from './tokenize-examples.ts';
+export { type TokenizeSeq2SeqOptions, tokenizeSeq2Seq } from './tokenize-seq2seq.ts';
 export { type LoadTokenizerOptions, loadTokenizer, type Tokenizer } from './tokenizer.ts';

@@ -96,7 +96,11 @@ export const tokenizeRecords = (
     examples.push(...kept);
   }
 
-  if (options.modelVocabSize !== undefined) checkIds(examples, options.modelVocabSize);
+  if (options.modelVocabSize !== undefined)
+    checkIds(
+      examples.map(({ ids }) => ids),
+      options.modelVocabSize,
+    );
   if (examples.length === 0)
     throw new DataError(
       `nothing to learn in any of the ${records.length} records: ${droppedOverLong} over the limit of ` +
@@ -199,8 +203,8 @@ const endsIn = (labels: Int32Array, id: number | undefined): boolean => {
   return last !== undefined && last === id;
 };
 
-const checkIds = (examples: readonly Example[], modelVocabSize: number): void => {
+export const checkIds = (rows: Iterable<Int32Array>, modelVocabSize: number): void => {
   let largest = -1;
-  for (const { ids } of examples) for (const id of ids) if (id > largest) largest = id;
+  for (const ids of rows) for (const id of ids) if (id > largest) largest = id;
   if (largest >= modelVocabSize) throw new VocabularyError(largest + 1, modelVocabSize);
 };

@@ -13,26 +13,30 @@ import { type Tensor, type TensorSpec, Variable } from '@graftjs/tensor';
 export interface BatchTensors {
   /** i32 `[b, t]`. */
   readonly inputIds: Tensor;
-  /** i32 `[b, t]`, not shifted, -100 where nothing is learnt. */
+  /** i32 `[b, t]`, not shifted, -100 where nothing is learnt; of encoder-decoders i32 `[b, labels]`, what they answer. */
   readonly labels: Tensor;
+  /** i32 `[b, t]`, of encoder-decoders' batches only: 0 where an id is padding. */
+  readonly keyMask?: Tensor;
   /** i32 `[b, t, 2]`, of packed batches only: where the text of each token begins and ends in its row. */
   readonly segments?: Tensor;
 }
 
 /**
  * What is trained: from a batch to the sum of its supervised tokens' losses, an f32 scalar. Whoever packs hands
- * `segments` on to the model.
+ * `segments` on to the model, and who trains an encoder-decoder `keyMask`.
  */
 export type LossSum = (batch: BatchTensors, context: Context) => Tensor;
 
 /** What of a batch its program depends on. */
-export type BatchShape = Pick<Batch, 'batchSize' | 'length' | 'segments'>;
+export type BatchShape = Pick<Batch, 'batchSize' | 'length' | 'labelLength' | 'segments'>;
 
-const specsOf = ({ batchSize, length, segments }: BatchShape): StepInputs<BatchTensors, TensorSpec> => {
+const specsOf = (shape: BatchShape): StepInputs<BatchTensors, TensorSpec> => {
+  const { batchSize, length, labelLength, segments } = shape;
   const ids: TensorSpec = { shape: [batchSize, length], dtype: 'i32' };
   return {
     inputIds: ids,
-    labels: ids,
+    labels: labelLength === undefined ? ids : { shape: [batchSize, labelLength], dtype: 'i32' },
+    ...(labelLength === undefined ? {} : { keyMask: ids }),
     ...(segments ? { segments: { shape: [batchSize, length, 2], dtype: 'i32' } } : {}),
   };
 };
@@ -51,6 +55,7 @@ const inputsOf = (batch: Batch): StepInputs<BatchTensors> => {
   return {
     inputIds: { ...specs.inputIds, data: Int32Array.from(batch.inputIds) },
     labels: { ...specs.labels, data: Int32Array.from(batch.labels) },
+    ...(specs.keyMask ? { keyMask: { ...specs.keyMask, data: Int32Array.from(batch.attentionMask) } } : {}),
     ...(specs.segments ? { segments: { ...specs.segments, data: Int32Array.from(batch.segments!) } } : {}),
   };
 };
@@ -68,7 +73,7 @@ export class BatchStep {
     this.#step = new CapturedStep(runtime, build);
   }
 
-  /** @throws TypeError where the batch is packed and the loss does not look at its segments */
+  /** @throws TypeError where the loss does not look at the segments of a packed batch, or at the mask of an encoder's */
   async prepare(batch: BatchShape): Promise<void> {
     await this.#step.prepare(specsOf(batch)).catch(rethrow);
   }
@@ -79,11 +84,17 @@ export class BatchStep {
   }
 }
 
-function rethrow(error: unknown): never {
-  if (!(error instanceof UnusedInputError) || error.input !== 'segments') throw error;
-  throw new TypeError(
+/** What goes wrong where a loss does not look at a part of its batches. */
+const unusedInputs: Readonly<Record<string, string>> = {
+  segments:
     'the batches are packed, but lossSum does not use their segments, so that texts would see each other: hand them on to the model, or train without packing',
-  );
+  keyMask:
+    'the batches are padded for an encoder, but lossSum does not use their keyMask, so that texts would see the padding: hand it on to the model',
+};
+
+function rethrow(error: unknown): never {
+  const unused = error instanceof UnusedInputError ? unusedInputs[error.input] : undefined;
+  throw unused === undefined ? error : new TypeError(unused);
 }
 
 /** What batches came to. */

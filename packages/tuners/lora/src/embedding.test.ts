@@ -1,4 +1,4 @@
-import type { CausalLM } from '@graftjs/models';
+import type { PretrainedModel } from '@graftjs/models';
 import type { Linear } from '@graftjs/nn';
 import { ConfigError, PeftModel, TargetError } from '@graftjs/peft';
 import { defaultLayers, testTuner } from '@graftjs/tuner-tests';
@@ -12,13 +12,13 @@ const r = 4;
 const tuner = loraWith(embeddings);
 
 /** The token embedding and the layers that are targets by default. */
-const targetsOf = (model: CausalLM): string[] => {
+const targetsOf = (model: PretrainedModel): string[] => {
   const wanted = [model.inputEmbeddings, ...defaultLayers(model)];
   return [...model.namedModules()].flatMap(([path, module]) =>
     wanted.includes(module as Linear) ? [path] : [],
   );
 };
-const config = (model: CausalLM, options: LoraOptions = {}) =>
+const config = (model: PretrainedModel, options: LoraOptions = {}) =>
   loraConfig({ r, loraAlpha: 2, targetModules: targetsOf(model), ...options });
 
 testTuner({

@@ -13,6 +13,7 @@ testTuner({
   config: () => pTuningConfig({ numVirtualTokens: n, encoderHiddenSize: h }),
   parameterCount: ({ config: { hiddenSize: d } }) => n * d + (d * h + h) + (h * h + h) + (h * d + d),
   skip,
+  learningRate: 0.1,
 });
 
 testTuner({
@@ -31,4 +32,5 @@ testTuner({
     return n * d + lstm + (2 * h * 2 * h + 2 * h) + (2 * h * d + d);
   },
   skip,
+  learningRate: 0.1,
 });

@@ -7,6 +7,7 @@ import {
   PromptTable,
   resolvePromptConfig,
   type Tuner,
+  totalVirtualTokens,
 } from '@graftjs/peft';
 import { type PTuningConfig, parsePTuningConfig, pTuningConfigToJson, pTuningFloatKeys } from './config.ts';
 import { VirtualTokenEncoder } from './encoder.ts';
@@ -30,12 +31,8 @@ function attach(
   const resolved = resolvePromptConfig(given, model, { tokenDim: width });
   const hiddenSize = resolved.encoderHiddenSize ?? width;
   const config = { ...resolved, encoderHiddenSize: hiddenSize };
-  const {
-    numVirtualTokens: count,
-    encoderNumLayers: layers,
-    encoderDropout: dropout,
-    inferenceMode,
-  } = config;
+  const count = totalVirtualTokens(config);
+  const { encoderNumLayers: layers, encoderDropout: dropout, inferenceMode } = config;
   const isLstm = config.encoderReparameterizationType === 'LSTM';
   // A file holds the virtual tokens alone.
   const folded = loading || inferenceMode;
@@ -54,7 +51,8 @@ function attach(
           { count, width, hiddenSize, ...(isLstm ? { lstm: { layers, dropout } } : {}) },
           random,
         ),
-    places: [inFrontOfText(layer)],
+    // PEFT has virtual tokens for the decoder of an encoder-decoder, and does not use them.
+    places: [inFrontOfText(layer, { start: 0, count: config.numVirtualTokens })],
     targets: [path],
     warnings,
   });

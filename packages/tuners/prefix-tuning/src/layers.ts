@@ -1,5 +1,5 @@
 import { type Context, type Module, Site } from '@graftjs/nn';
-import { TargetError, UnsupportedConfigError } from '@graftjs/peft';
+import { type EncoderDecoder, isEncoderDecoder, TargetError, UnsupportedConfigError } from '@graftjs/peft';
 
 /** A layer of attention that lets others stand in front of its keys and values, `[b, kvHeads, t, headDim]`. */
 export interface KeyValueLayer {
@@ -15,6 +15,17 @@ export type Positions = Site<{ readonly context: Context }>;
 const isKeyValueLayer = (module: object): module is Module & KeyValueLayer =>
   'keys' in module && module.keys instanceof Site && 'values' in module && module.values instanceof Site;
 
+interface Blocks {
+  readonly blocks: readonly { readonly parts: { readonly attention: Module } }[];
+}
+
+/** Whether a prefix goes in front of a layer: all of them, but of an encoder-decoder the decoder's self-attention alone. */
+function prefixed(model: Module): (layer: Module) => boolean {
+  if (!isEncoderDecoder(model)) return () => true;
+  const { blocks } = model as Module & EncoderDecoder & Blocks;
+  return (layer) => blocks.some(({ parts }) => parts.attention === layer);
+}
+
 /**
  * The layers of a model that a prefix goes in front of, by path, and its positions where it has any.
  * @throws TargetError where there are none; UnsupportedConfigError where their keys differ in shape
@@ -24,7 +35,9 @@ export function findLayers(model: Module): {
   readonly positions: Positions | undefined;
 } {
   const layers = new Map<string, KeyValueLayer>();
-  for (const [path, module] of model.namedModules()) if (isKeyValueLayer(module)) layers.set(path, module);
+  const isPrefixed = prefixed(model);
+  for (const [path, module] of model.namedModules())
+    if (isKeyValueLayer(module) && isPrefixed(module)) layers.set(path, module);
   const [first, ...others] = layers.values();
   if (!first)
     throw new TargetError(

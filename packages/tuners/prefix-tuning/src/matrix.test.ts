@@ -1,4 +1,5 @@
 import type { Module } from '@graftjs/nn';
+import { isEncoderDecoder } from '@graftjs/peft';
 import { testTuner } from '@graftjs/tuner-tests';
 import { prefixTuning, prefixTuningConfig } from './index.ts';
 import { findLayers } from './layers.ts';
@@ -7,6 +8,7 @@ const skip = {
   'starts as the base': 'a prefix takes part in attention from the start',
   merges: 'a prefix is no change of weights',
 };
+const taskOf = (model: Module) => (isEncoderDecoder(model) ? 'SEQ_2_SEQ_LM' : 'CAUSAL_LM');
 const [n, h] = [3, 5];
 
 /** 2 layers · width */
@@ -19,7 +21,7 @@ function sizes(model: Module): { width: number; size: number } {
 testTuner({
   name: 'Prefix tuning',
   tuner: prefixTuning,
-  config: () => prefixTuningConfig({ numVirtualTokens: n }),
+  config: (model) => prefixTuningConfig({ numVirtualTokens: n, taskType: taskOf(model) }),
   parameterCount: (model) => n * sizes(model).size,
   skip,
   learningRate: 0.1,
@@ -28,7 +30,13 @@ testTuner({
 testTuner({
   name: 'Prefix tuning with projection',
   tuner: prefixTuning,
-  config: () => prefixTuningConfig({ numVirtualTokens: n, prefixProjection: true, encoderHiddenSize: h }),
+  config: (model) =>
+    prefixTuningConfig({
+      numVirtualTokens: n,
+      prefixProjection: true,
+      encoderHiddenSize: h,
+      taskType: taskOf(model),
+    }),
   parameterCount: (model) => {
     const { width, size } = sizes(model);
     return n * width + (width * h + h) + (h * size + size);

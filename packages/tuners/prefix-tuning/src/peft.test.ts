@@ -13,5 +13,7 @@ testPromptAgainstPeft({
     'prefix-tuning-gpt2',
     'prefix-tuning-projection',
     'prefix-tuning-zero',
+    'prefix-tuning-t5',
+    'prefix-tuning-t5-projection',
   ],
 });

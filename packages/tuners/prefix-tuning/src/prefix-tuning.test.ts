@@ -4,7 +4,7 @@ import type { CausalLM } from '@graftjs/models';
 import { Context, Linear, Module } from '@graftjs/nn';
 import { PeftModel, TargetError } from '@graftjs/peft';
 import { gradients, sum, type Tensor, Variable } from '@graftjs/tensor';
-import { smallModel } from '@graftjs/tuner-tests';
+import { smallModel, smallSeq2Seq } from '@graftjs/tuner-tests';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type PrefixTuningOptions, parsePrefixTuningConfig, prefixTuningConfig } from './config.ts';
@@ -133,6 +133,22 @@ test('what does not fit the model is refused', async () => {
   const bare = new PeftModel(new Bare(), { runtime, tuners: [prefixTuning] });
   await expect(bare.addAdapter('a', prefixTuningConfig({ numVirtualTokens: 1 }))).rejects.toThrow(
     TargetError,
+  );
+});
+
+test('an encoder-decoder has the prefix in its decoder, and as such alone', async () => {
+  const seq2seq = smallSeq2Seq('t5');
+  const own = new PeftModel(seq2seq, { runtime, tuners: [prefixTuning] });
+  await expect(own.addAdapter('one', prefixTuningConfig({ numVirtualTokens: 2 }))).rejects.toThrow(
+    'set task_type to SEQ_2_SEQ_LM',
+  );
+  const config = prefixTuningConfig({ numVirtualTokens: 2, taskType: 'SEQ_2_SEQ_LM' });
+  await own.addAdapter('two', config);
+  expect(own.attached('two').targets).toEqual(['decoder.block.0.layer.0.SelfAttention']);
+  expect(own.configOf('two')).toMatchObject({ numTransformerSubmodules: 2, numLayers: 1, tokenDim: 16 });
+  const three = prefixTuningConfig({ numVirtualTokens: 2, numTransformerSubmodules: 3 });
+  await expect(own.addAdapter('three', three)).rejects.toThrow(
+    'num_transformer_submodules = 3 is not supported',
   );
 });
 

@@ -1,11 +1,13 @@
 import type { Module } from '@graftjs/nn';
 import {
   type AttachContext,
+  isEncoderDecoder,
   normalRows,
   PromptAdapter,
   PromptTable,
   resolvePromptConfig,
   type Tuner,
+  UnsupportedConfigError,
 } from '@graftjs/peft';
 import { type PrefixTuningConfig, parsePrefixTuningConfig, prefixTuningConfigToJson } from './config.ts';
 import { findLayers } from './layers.ts';
@@ -32,6 +34,13 @@ function attach(
     numAttentionHeads: kvHeads,
     numLayers: layers.size,
   });
+  const stacks = resolved.numTransformerSubmodules!;
+  if (isEncoderDecoder(model) && stacks === 1)
+    throw new UnsupportedConfigError(
+      'num_transformer_submodules',
+      1,
+      'PEFT would give the prefix of an encoder-decoder to its cross-attention, too: set task_type to SEQ_2_SEQ_LM',
+    );
   const hiddenSize = resolved.encoderHiddenSize ?? width;
   const config = { ...resolved, encoderHiddenSize: hiddenSize };
   const { numVirtualTokens: count, prefixProjection, inferenceMode } = config;
@@ -47,7 +56,10 @@ function attach(
         ? new PrefixProjection({ count, width, hiddenSize, size, zero }, random)
         : new PromptTable(count, size, zero || loading ? undefined : normalRows(count, size, random)),
     places: [
-      ...[...layers.values()].flatMap((layer) => [inFrontOfLayer(layer, 0), inFrontOfLayer(layer, 1)]),
+      ...[...layers.values()].flatMap((layer) => [
+        inFrontOfLayer(layer, 0, stacks),
+        inFrontOfLayer(layer, 1, stacks),
+      ]),
       ...(positions ? [afterPrefix(positions)] : []),
     ],
     targets: [...layers.keys()],

@@ -59,14 +59,23 @@ export class PrefixProjection extends Module implements PromptEncoder {
   }
 }
 
-/** A layer's keys (`part` 0) or values (1) with the prefix's in front. */
-export function inFrontOfLayer({ keys, values, heads, layerIndex }: KeyValueLayer, part: 0 | 1): PromptPlace {
+/**
+ * A layer's keys (`part` 0) or values (1) with the prefix's in front.
+ * @param stacks of the model. With two, as in PEFT, layer l has parts 4l and 4l + 1 of a row that begins anew at its end:
+ *   PEFT deals the row out twice, and does not use what falls to cross-attention
+ */
+export function inFrontOfLayer(
+  { keys, values, heads, layerIndex }: KeyValueLayer,
+  part: 0 | 1,
+  stacks: number,
+): PromptPlace {
   const { kvHeads, headDim } = heads;
   const width = kvHeads * headDim;
   return {
     site: part === 0 ? keys : values,
     change: (own, prefix) => {
-      const rows = narrow(prefix, 1, (2 * layerIndex + part) * width, width); // [n, width]
+      const place = ((2 * stacks * layerIndex + part) * width) % prefix.shape[1]!;
+      const rows = narrow(prefix, 1, place, width); // [n, width]
       const n = rows.shape[0]!;
       const front = permute(reshape(rows, [n, kvHeads, headDim]), [1, 0, 2]);
       return concat([broadcastTo(cast(front, own.dtype), [own.shape[0]!, kvHeads, n, headDim]), own], 2);

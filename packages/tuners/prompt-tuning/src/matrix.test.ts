@@ -1,3 +1,4 @@
+import { isEncoderDecoder } from '@graftjs/peft';
 import { testTuner } from '@graftjs/tuner-tests';
 import {
   multitaskPromptTuning,
@@ -15,16 +16,25 @@ testTuner({
     'starts as the base': 'virtual tokens take part in attention from the start',
     merges: 'a prompt is no change of weights',
   },
+  learningRate: 0.2,
 });
 
 testTuner({
   name: 'Multitask prompt tuning',
   tuner: multitaskPromptTuning,
-  config: () => multitaskPromptTuningConfig({ numVirtualTokens: 3, numRanks: 2 }),
-  parameterCount: ({ config: { hiddenSize: d } }) => 3 * d + 3 * 2 + 2 * d,
+  config: (model) =>
+    multitaskPromptTuningConfig({
+      numVirtualTokens: 3,
+      numRanks: 2,
+      taskType: isEncoderDecoder(model) ? 'SEQ_2_SEQ_LM' : 'CAUSAL_LM',
+    }),
+  parameterCount: (model) => {
+    const [n, d] = [isEncoderDecoder(model) ? 6 : 3, model.config.hiddenSize];
+    return n * d + n * 2 + 2 * d;
+  },
   skip: {
     'starts as the base': 'virtual tokens take part in attention from the start',
     merges: 'a prompt is no change of weights',
   },
-  learningRate: 0.05,
+  learningRate: 0.2,
 });

@@ -7,10 +7,12 @@ import {
   ConfigError,
   inFrontOfText,
   inputEmbeddings,
+  isEncoderDecoder,
   PROMPT_KEY,
   PromptAdapter,
   resolvePromptConfig,
   type Tuner,
+  totalVirtualTokens,
   writeParameters,
 } from '@graftjs/peft';
 import { initialPrompt } from './initial-prompt.ts';
@@ -39,7 +41,8 @@ export const multitaskPromptTuningWith = ({
   async attach(model: Module, given: MultitaskPromptTuningConfig, context: AttachContext) {
     const { path, layer } = inputEmbeddings(model);
     const config = resolvePromptConfig(given, model, { tokenDim: layer.dim });
-    const { numVirtualTokens: count, numTasks: tasks, numRanks: rank, promptTuningInit } = config;
+    const count = totalVirtualTokens(config);
+    const { numVirtualTokens: each, numTasks: tasks, numRanks: rank, promptTuningInit } = config;
     const encoder = new MultitaskPrompt({ count, width: layer.dim, tasks, rank }, context.random);
     if (!context.loading && hasSource(promptTuningInit)) startFrom(source, encoder, config);
     else if (!context.loading)
@@ -48,7 +51,12 @@ export const multitaskPromptTuningWith = ({
       config,
       adapterName: context.adapterName,
       encoder,
-      places: [inFrontOfText(layer)],
+      places: [
+        inFrontOfText(layer, { start: 0, count: each }),
+        ...(count > each && isEncoderDecoder(model)
+          ? [inFrontOfText(model.decoderEmbeddings, { start: each, count: each })]
+          : []),
+      ],
       targets: [path],
     });
   },

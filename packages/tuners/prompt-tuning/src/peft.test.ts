@@ -8,7 +8,18 @@ const fixtures = nodeFolder(fileURLToPath(new URL('../../../../tools/oracle/fixt
 testPromptAgainstPeft({
   tuner: promptTuning,
   fixtures,
-  cases: ['prompt-tuning-random', 'prompt-tuning-vocab', 'prompt-tuning-head', 'prompt-tuning-window'],
+  cases: [
+    'prompt-tuning-random',
+    'prompt-tuning-vocab',
+    'prompt-tuning-head',
+    'prompt-tuning-window',
+    'prompt-tuning-t5',
+    'prompt-tuning-t5-encoder',
+  ],
 });
 
-testPromptAgainstPeft({ tuner: multitaskPromptTuning, fixtures, cases: ['prompt-tuning-multitask'] });
+testPromptAgainstPeft({
+  tuner: multitaskPromptTuning,
+  fixtures,
+  cases: ['prompt-tuning-multitask', 'prompt-tuning-t5-multitask'],
+});

@@ -15,6 +15,7 @@ import {
   PromptTable,
   resolvePromptConfig,
   type Tuner,
+  totalVirtualTokens,
 } from '@graftjs/peft';
 import { type PromptTuningConfig, parsePromptTuningConfig, promptTuningConfigToJson } from './config.ts';
 import { type Encode, initialPrompt } from './initial-prompt.ts';
@@ -32,13 +33,14 @@ export const promptTuningWith = ({ encode }: PromptTuningTools): Tuner<PromptTun
   async attach(model: Module, given: PromptTuningConfig, context: AttachContext) {
     const { path, layer } = inputEmbeddings(model);
     const config = resolvePromptConfig(given, model, { tokenDim: layer.dim });
-    const count = config.numVirtualTokens;
+    const count = totalVirtualTokens(config);
     const rows = context.loading ? undefined : await initialPrompt(config, layer, count, encode, context);
     return new PromptAdapter({
       config,
       adapterName: context.adapterName,
       encoder: new PromptTable(count, layer.dim, rows),
-      places: [inFrontOfText(layer)],
+      // PEFT has virtual tokens for the decoder of an encoder-decoder, and does not use them.
+      places: [inFrontOfText(layer, { start: 0, count: config.numVirtualTokens })],
       targets: [path],
     });
   },

@@ -1,7 +1,7 @@
 import { type MemoryFiles, memoryFolder } from '@graftjs/checkpoint';
 import { Runtime } from '@graftjs/compiler';
-import { type CausalLM, tokenLossSum } from '@graftjs/models';
-import { Context, HostRandom, normalArray, type Parameter } from '@graftjs/nn';
+import type { PretrainedModel } from '@graftjs/models';
+import { HostRandom, normalArray, type Parameter } from '@graftjs/nn';
 import { PeftModel } from '@graftjs/peft';
 import {
   constant,
@@ -13,18 +13,13 @@ import {
   type Variable,
 } from '@graftjs/tensor';
 import type { Gpu } from '@graftjs/webgpu';
-import { smallModel } from './models.ts';
+import type { AnyModel, Batch } from './any-model.ts';
+import { anySmallModel } from './models.ts';
 import type { TunerCase } from './tuner-case.ts';
 
 /** Rows and tokens of the batch that everything is tried on. */
 const [rows, tokens] = [2, 7];
 const ids = Int32Array.from({ length: rows * tokens }, (_, i) => (i * i * 7 + 3 * i + 5) % 48);
-
-/** A batch as tensors. */
-export interface Batch {
-  readonly inputIds: Tensor;
-  readonly labels: Tensor;
-}
 
 /** Row `from` to `to` of the batch. */
 export function batchOf(from = 0, to = rows): Batch {
@@ -38,15 +33,19 @@ export function batchOf(from = 0, to = rows): Batch {
 /** One model with adapters of the tuner under test, and what the cells do with it. */
 export class Bench {
   readonly runtime: Runtime;
-  readonly model: CausalLM;
-  readonly peft: PeftModel<CausalLM>;
+  readonly peft: PeftModel<PretrainedModel>;
+  readonly #small: AnyModel;
   readonly #case: TunerCase;
 
   constructor(gpu: Gpu, tried: TunerCase, modelType: string) {
     this.runtime = new Runtime(gpu, { poison: true });
-    this.model = smallModel(modelType);
+    this.#small = anySmallModel(modelType);
     this.peft = new PeftModel(this.model, { runtime: this.runtime, tuners: [tried.tuner] });
     this.#case = tried;
+  }
+
+  get model(): PretrainedModel {
+    return this.#small.model;
   }
 
   /** Adds an adapter with the case's config. */
@@ -65,7 +64,7 @@ export class Bench {
   }
 
   logitsOf(batch: Batch = batchOf()): Tensor {
-    return this.model.forward({ inputIds: batch.inputIds }, new Context());
+    return this.#small.logits(batch);
   }
 
   /** Logits of the text alone: what is in front of it is no text. */
@@ -75,7 +74,7 @@ export class Bench {
 
   /** The mean loss as a graph; gradients are taken of it. */
   loss(batch: Batch = batchOf(), count = rows * (tokens - 1)): Tensor {
-    return mul(tokenLossSum(this.logitsOf(batch), batch.labels), 1 / count);
+    return mul(this.#small.lossSum(this.logitsOf(batch), batch.labels), 1 / count);
   }
 
   /** What is trained, by name. */

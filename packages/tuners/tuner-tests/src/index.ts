@@ -1,4 +1,4 @@
-export { modelTypes, smallModel } from './models.ts';
+export { modelTypes, smallModel, smallSeq2Seq } from './models.ts';
 export { defaultLayers } from './target-layers.ts';
 export { deviation, type PeftCases, testAgainstPeft } from './test-against-peft.ts';
 export { testPromptAgainstPeft } from './test-prompt-against-peft.ts';

@@ -1,5 +1,12 @@
 import type { JsonObject } from '@graftjs/checkpoint';
-import { architectures, type CausalLM, newModel } from '@graftjs/models';
+import {
+  architectures,
+  type CausalLM,
+  newModel,
+  type Seq2SeqLM,
+  seq2seqArchitectures,
+} from '@graftjs/models';
+import { type AnyModel, anyModel } from './any-model.ts';
 
 const common = { vocab_size: 48, initializer_range: 0.3 };
 
@@ -28,11 +35,22 @@ const configs: Readonly<Record<string, JsonObject>> = {
   gpt2: { ...common, model_type: 'gpt2', n_embd: 16, n_layer: 2, n_head: 2, n_positions: 64 },
 };
 
-/** Model types that tuners are tried on. */
-export const modelTypes: readonly string[] = Object.keys(configs).filter((type) =>
-  architectures.some((architecture) => architecture.modelTypes.includes(type)),
-);
+/** The same of encoder-decoders. */
+const seq2seqConfigs: Readonly<Record<string, JsonObject>> = {
+  t5: { vocab_size: 48, model_type: 't5', d_model: 16, d_kv: 4, d_ff: 24, num_layers: 1, num_heads: 4 },
+};
 
-/** A model of a type with random weights, the same for the same seed. */
+/** Model types that tuners are tried on. */
+export const modelTypes: readonly string[] = [...Object.keys(configs), ...Object.keys(seq2seqConfigs)];
+
+/** A decoder of a type with random weights, the same for the same seed. */
 export const smallModel = (modelType: string, seed = 1): CausalLM =>
   newModel(configs[modelType]!, { architectures, seed }).model;
+
+/** The same for encoder-decoders. */
+export const smallSeq2Seq = (modelType: string, seed = 1): Seq2SeqLM =>
+  newModel(seq2seqConfigs[modelType]!, { architectures: seq2seqArchitectures, seed }).model;
+
+/** A model of any type of {@link modelTypes}, and what it computes. */
+export const anySmallModel = (modelType: string): AnyModel =>
+  anyModel(modelType in configs ? smallModel(modelType) : smallSeq2Seq(modelType));

@@ -1,11 +1,11 @@
 import { type Folder, memoryFolder, openSafetensors, readAdapter, type Weights } from '@graftjs/checkpoint';
 import { Runtime } from '@graftjs/compiler';
-import { architectures, type CausalLM, loadModel, tokenLossSum } from '@graftjs/models';
-import { Context } from '@graftjs/nn';
+import { architectures, loadModel, seq2seqArchitectures } from '@graftjs/models';
 import { MergeError, PeftModel, type Tuner } from '@graftjs/peft';
 import { gradients, mul, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type AnyModel, anyModel } from './any-model.ts';
 
 export interface PeftCases {
   readonly tuner: Tuner;
@@ -45,19 +45,20 @@ export function testAgainstPeft({
     const open = async () => {
       const folder = fixtures.folder('methods').folder(name);
       const { base } = JSON.parse(await folder.readText('case.json')) as { base: string };
-      const { model } = await loadModel(fixtures.folder(base), { architectures });
+      const tried = await openBase(fixtures.folder(base));
+      const { model } = tried;
       const peft = new PeftModel(model, { runtime, tuners: [tuner], baseModel: base });
       const report = await peft.loadAdapter(folder.folder('adapter'));
       expect(report).toMatchObject({ missing: [], unexpected: [], unknownConfigKeys: [] });
       const expected = await openSafetensors(await folder.open('expected.safetensors'));
-      return { folder, model, peft, expected, batch: await batchOf(expected) };
+      return { folder, tried, peft, expected, batch: await batchOf(expected, tried) };
     };
 
     test('logits, loss and every gradient', async () => {
-      const { model, peft, expected, batch } = await open();
+      const { tried, peft, expected, batch } = await open();
       const trained = peft.trainableParameters();
-      const logits = logitsOf(model, batch);
-      const loss = lossOf(model, batch);
+      const logits = tried.logits(batch);
+      const loss = mul(tried.lossSum(logits, batch.labels), 1 / batch.supervised);
       const got = await runtime.evaluate([logits, loss, ...gradients(loss, [...trained.values()])]);
       const wanted = await expected.readFloat32('logits');
       expect(deviation(got[0]!, wanted, batch.isToken), 'logits').toBeLessThan(tolerance);
@@ -75,7 +76,7 @@ export function testAgainstPeft({
     });
 
     test('merged, or refused', async () => {
-      const { model, peft, expected, batch } = await open();
+      const { tried, peft, expected, batch } = await open();
       const there = expected.tensors.has('merged_logits');
       const error = await peft.mergeAndUnload({ safe: true }).then(
         () => undefined,
@@ -86,7 +87,7 @@ export function testAgainstPeft({
         return;
       }
       expect(error).toBeUndefined();
-      const [got] = await runtime.evaluate([logitsOf(model, batch)]);
+      const [got] = await runtime.evaluate([tried.logits(batch)]);
       const wanted = await expected.readFloat32(there ? 'merged_logits' : 'logits');
       expect(deviation(got!, wanted, batch.isToken)).toBeLessThan(tolerance);
     });
@@ -106,8 +107,15 @@ export function testAgainstPeft({
   });
 }
 
+/** A base of the fixtures, of any kind. */
+export async function openBase(folder: Folder): Promise<AnyModel> {
+  const kinds = [...architectures, ...seq2seqArchitectures];
+  return anyModel((await loadModel(folder, { architectures: kinds })).model);
+}
+
 interface PeftBatch {
   readonly inputIds: Variable;
+  readonly keyMask: Variable;
   readonly labels: Variable;
   /** Tokens that count in the loss. */
   readonly supervised: number;
@@ -115,7 +123,7 @@ interface PeftBatch {
   readonly isToken: (i: number) => boolean;
 }
 
-async function batchOf(expected: Weights): Promise<PeftBatch> {
+async function batchOf(expected: Weights, { learnsFirst }: AnyModel): Promise<PeftBatch> {
   const { shape } = expected.tensors.get('input_ids')!;
   const read = async (name: string): Promise<Int32Array<ArrayBuffer>> =>
     Int32Array.from(await expected.readFloat32(name));
@@ -123,16 +131,13 @@ async function batchOf(expected: Weights): Promise<PeftBatch> {
   const vocabulary = expected.tensors.get('logits')!.shape.at(-1)!;
   return {
     inputIds: new Variable(shape, await read('input_ids')),
+    keyMask: new Variable(shape, mask.slice()),
     labels: new Variable(shape, labels.slice()),
-    supervised: labels.filter((label, i) => label !== -100 && i % shape[1]! > 0).length,
-    isToken: (i) => mask[Math.floor(i / vocabulary)] === 1,
+    supervised: labels.filter((label, i) => label !== -100 && (learnsFirst || i % shape[1]! > 0)).length,
+    // A decoder behind an encoder reads padding as any token, there and here.
+    isToken: (i) => learnsFirst || mask[Math.floor(i / vocabulary)] === 1,
   };
 }
-
-const logitsOf = (model: CausalLM, { inputIds }: PeftBatch) => model.forward({ inputIds }, new Context());
-
-const lossOf = (model: CausalLM, batch: PeftBatch) =>
-  mul(tokenLossSum(logitsOf(model, batch), batch.labels), 1 / batch.supervised);
 
 /** A name in memory without the adapter's. */
 const onDisk = (name: string): string =>

@@ -1,13 +1,13 @@
 import { memoryFolder, openSafetensors, readAdapter } from '@graftjs/checkpoint';
 import { Runtime } from '@graftjs/compiler';
 import { Generator } from '@graftjs/generate';
-import { architectures, loadModel, tokenLossSum } from '@graftjs/models';
+import type { CausalLM, Seq2SeqLM } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { PeftModel } from '@graftjs/peft';
 import { gradients, mul, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { deviation, type PeftCases, sorted } from './test-against-peft.ts';
+import { deviation, openBase, type PeftCases, sorted } from './test-against-peft.ts';
 
 /**
  * As `testAgainstPeft` for methods of prompt learning, whose files need not hold what is trained: fixtures in
@@ -26,7 +26,7 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
     const open = async () => {
       const folder = fixtures.folder('prompts').folder(name);
       const { base } = JSON.parse(await folder.readText('case.json')) as { base: string };
-      const { model } = await loadModel(fixtures.folder(base), { architectures });
+      const { model, learnsFirst, ...tried } = await openBase(fixtures.folder(base));
       const peft = new PeftModel(model, { runtime, tuners: [tuner], baseModel: base });
       const expected = await openSafetensors(await folder.open('expected.safetensors'));
       const read = async (key: string): Promise<Int32Array<ArrayBuffer>> =>
@@ -49,21 +49,31 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
         read,
         model,
         peft,
+        lossSum: tried.lossSum,
         logits: (training = false) =>
-          model.forward({ inputIds: new Variable(shape, ids) }, new Context({ training, ...tasks })),
-        labels: new Variable(shape, labels),
+          tried.logits(
+            {
+              inputIds: new Variable(shape, ids.slice()),
+              keyMask: new Variable(shape, mask.slice()),
+              labels: new Variable(shape, labels.slice()),
+            },
+            new Context({ training, ...tasks }),
+          ),
+        labels: new Variable(shape, labels.slice()),
         // After virtual tokens the first token of a row is learnt, too.
-        supervised: labels.filter((label, i) => label !== -100 && (front > 0 || i % tokens > 0)).length,
+        supervised: labels.filter(
+          (label, i) => label !== -100 && (learnsFirst || front > 0 || i % tokens > 0),
+        ).length,
         isToken: (i: number): boolean => {
           const at = Math.floor(i / vocabulary);
           const [row, place] = [Math.floor(at / all), (at % all) - front];
-          return place < 0 || mask[row * tokens + place] === 1;
+          return learnsFirst || place < 0 || mask[row * tokens + place] === 1;
         },
       };
     };
 
     test('a network in training: logits, loss, every gradient, and the file it becomes', async () => {
-      const { adapter, values, expected, peft, logits, labels, supervised, isToken } = await open();
+      const { adapter, values, expected, peft, logits, lossSum, labels, supervised, isToken } = await open();
       const theirs = await readAdapter(adapter);
       const { config, unknownKeys } = tuner.parseConfig({ ...theirs.config, inference_mode: false });
       expect(unknownKeys).toEqual([]);
@@ -76,7 +86,7 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
 
       // Built where the pass is one of training, and with the adapter on.
       const output = logits(true);
-      const loss = mul(tokenLossSum(output, labels), 1 / supervised);
+      const loss = mul(lossSum(output, labels), 1 / supervised);
       const got = await runtime.evaluate([output, loss, ...gradients(loss, [...trained.values()])]);
       const wanted = await expected.readFloat32('logits');
       expect(deviation(got[0]!, wanted, isToken), 'logits').toBeLessThan(tolerance);
@@ -115,7 +125,7 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
       if (!expected.tensors.has('greedy.new_ids')) skip('PEFT generated none');
       await peft.loadAdapter(adapter);
       const wanted = await read('greedy.new_ids');
-      const generator = new Generator(runtime, model);
+      const generator = new Generator(runtime, model as CausalLM | Seq2SeqLM);
       const options = { maxNewTokens: wanted.length, stopIds: [] };
       expect(await generator.generate(await read('greedy.input_ids'), options)).toEqual([...wanted]);
       generator.close();

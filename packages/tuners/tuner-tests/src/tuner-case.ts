@@ -1,4 +1,4 @@
-import type { CausalLM } from '@graftjs/models';
+import type { PretrainedModel } from '@graftjs/models';
 import type { AdapterConfig, Tuner } from '@graftjs/peft';
 
 /** What every tuner must show. */
@@ -23,9 +23,9 @@ export interface TunerCase<Config extends AdapterConfig = AdapterConfig> {
   readonly name: string;
   readonly tuner: Tuner<Config>;
   /** The config to try on a model, its defaults where they make sense. */
-  readonly config: (model: CausalLM) => Config;
+  readonly config: (model: PretrainedModel) => Config;
   /** How many elements are trained on a model: the method's closed formula. */
-  readonly parameterCount: (model: CausalLM) => number;
+  readonly parameterCount: (model: PretrainedModel) => number;
   /** A config whose targets do not exist, and a part of the message. Left out where the method has no targets. */
   readonly wrongTargets?: { readonly config: Config; readonly message: RegExp };
   /** Cells that do not apply, and why. */

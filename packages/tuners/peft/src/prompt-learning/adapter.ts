@@ -1,6 +1,6 @@
 import type { Runtime } from '@graftjs/compiler';
 import { type Attachment, type Context, Embedding, type Module, Parameter } from '@graftjs/nn';
-import { broadcastTo, cast, concat, type Tensor } from '@graftjs/tensor';
+import { broadcastTo, cast, concat, narrow, type Tensor } from '@graftjs/tensor';
 import { AdapterStateError, TargetError } from '../errors.ts';
 import { writeParameters } from '../state.ts';
 import type { AdapterState, AdapterTensor, AttachedAdapter, StateReport } from '../tuner.ts';
@@ -105,7 +105,7 @@ export class PromptAdapter<C extends PromptConfig> implements AttachedAdapter<C>
 }
 
 /**
- * The input embeddings of a model: what it gives as `inputEmbeddings`.
+ * The input embeddings of a model: what it gives as `inputEmbeddings`, of an encoder-decoder the encoder's.
  * @throws TargetError where it names none
  */
 export function inputEmbeddings(model: Module): { readonly path: string; readonly layer: Embedding } {
@@ -118,11 +118,18 @@ export function inputEmbeddings(model: Module): { readonly path: string; readonl
   });
 }
 
-/** Virtual tokens `[n, d]`, or `[b, n, d]`, in front of embedded texts `[b, t, d]`, in their dtype. */
-export const inFrontOfText = ({ output: site }: Embedding): PromptPlace => ({
+/**
+ * Virtual tokens in front of embedded texts `[b, t, d]`, in their dtype: those of the prompt `[n, d]` or `[b, n, d]`, or
+ * `count` of them from `start` on, where the rest is for another place.
+ */
+export const inFrontOfText = (
+  { output: site }: Embedding,
+  part?: { readonly start: number; readonly count: number },
+): PromptPlace => ({
   site,
   change: (embedded, prompt) => {
-    const each = [embedded.shape[0]!, ...prompt.shape.slice(-2)];
-    return concat([broadcastTo(cast(prompt, embedded.dtype), each), embedded], 1);
+    const own = part ? narrow(prompt, -2, part.start, part.count) : prompt;
+    const each = [embedded.shape[0]!, ...own.shape.slice(-2)];
+    return concat([broadcastTo(cast(own, embedded.dtype), each), embedded], 1);
   },
 });

@@ -1,4 +1,4 @@
-import type { Module } from '@graftjs/nn';
+import { Embedding, type Module } from '@graftjs/nn';
 import { type AdapterConfig, type ConfigField, type ConfigOf, commonFields, field } from '../config.ts';
 import { ConfigError, UnsupportedConfigError } from '../errors.ts';
 
@@ -44,9 +44,25 @@ export interface PromptShape {
   readonly numLayers?: number;
 }
 
+/** An encoder-decoder has embeddings of its own for what its decoder reads. */
+export const isEncoderDecoder = (model: Module): model is Module & EncoderDecoder =>
+  'decoderEmbeddings' in model && model.decoderEmbeddings instanceof Embedding;
+
+export interface EncoderDecoder {
+  readonly decoderEmbeddings: Embedding;
+}
+
+/** Virtual tokens of all the stacks of a resolved config together: `total_virtual_tokens`. */
+export const totalVirtualTokens = ({
+  numVirtualTokens,
+  numTransformerSubmodules,
+}: Pick<PromptConfig, 'numVirtualTokens' | 'numTransformerSubmodules'>): number =>
+  numVirtualTokens * (numTransformerSubmodules ?? 1);
+
 /**
  * A config with what the model decides filled in, as PEFT saves it.
- * @throws ConfigError where it says otherwise than `needed`; UnsupportedConfigError for a prompt of two stacks
+ * @throws ConfigError where it says otherwise than `needed`; UnsupportedConfigError for a prompt of more stacks than the
+ *   model has
  */
 export function resolvePromptConfig<C extends PromptConfig>(
   config: C,
@@ -54,11 +70,13 @@ export function resolvePromptConfig<C extends PromptConfig>(
   needed: PromptShape,
 ): C {
   const stacks = config.numTransformerSubmodules ?? (config.taskType === 'SEQ_2_SEQ_LM' ? 2 : 1);
-  if (stacks !== 1)
+  if (stacks > (isEncoderDecoder(model) ? 2 : 1))
     throw new UnsupportedConfigError(
       'num_transformer_submodules',
       stacks,
-      'a prompt of its own for the decoder; 1 puts one in front of the input embeddings',
+      isEncoderDecoder(model)
+        ? 'the model has an encoder and a decoder: 1 or 2'
+        : 'a prompt of its own for the decoder; 1 puts one in front of the input embeddings',
     );
   const fitting = (key: string, given: number | null, must: number): number => {
     if (given === null || given === must) return must;

@@ -6,11 +6,14 @@ export {
   type PromptPlace,
 } from './adapter.ts';
 export {
+  type EncoderDecoder,
+  isEncoderDecoder,
   optionalCount,
   type PromptConfig,
   type PromptShape,
   promptFields,
   resolvePromptConfig,
+  totalVirtualTokens,
 } from './config.ts';
 export {
   newLinear,
