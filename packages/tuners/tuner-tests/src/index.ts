@@ -1,3 +1,4 @@
+export type { CellFacts, TunerCell } from './cell-facts.ts';
 export { modelTypes, smallModel, smallSeq2Seq } from './models.ts';
 export { defaultLayers } from './target-layers.ts';
 export { deviation, type PeftCases, testAgainstPeft } from './test-against-peft.ts';

@@ -5,10 +5,12 @@ import { gradients, type Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Bench, batchOf, distance } from './bench.ts';
+import type { CellFacts } from './cell-facts.ts';
 import { modelTypes } from './models.ts';
 import type { Cell, TunerCase } from './tuner-case.ts';
 
-type CellTest = (make: () => Bench, tried: TunerCase) => Promise<void>;
+/** A cell, which may give what it measured. */
+type CellTest = (make: () => Bench, tried: TunerCase) => Promise<CellFacts> | Promise<void>;
 
 /**
  * The tests that every tuner passes, on every architecture that it applies to. Call it in a test file:
@@ -29,7 +31,11 @@ export function testTuner<Config extends AdapterConfig>(tried: TunerCase<Config>
     (modelType) => {
       for (const [name, run] of Object.entries(tests) as [Cell, CellTest][])
         if (tried.skip?.[name] === undefined)
-          test(name, () => run(() => new Bench(gpu, plain, modelType), plain));
+          test(name, async ({ task }) => {
+            const { name: method, skip = {}, skipModels = {} } = plain;
+            const facts = await run(() => new Bench(gpu, plain, modelType), plain);
+            task.meta.tunerCell = { method, modelType, cell: name, skip, skipModels, ...(facts ?? {}) };
+          });
     },
   );
 }
@@ -71,6 +77,7 @@ const tests: Readonly<Record<Cell, CellTest>> = {
     const values = await bench.runtime.evaluate(gradients(bench.loss(), [...trained.values()]));
     const without = [...trained.keys()].filter((_, i) => values[i]!.every((value) => value === 0));
     expect(without).toEqual([]);
+    return { parameters: total };
   },
 
   'leaves the base alone': async (make, tried) => {
@@ -127,6 +134,7 @@ const tests: Readonly<Record<Cell, CellTest>> = {
     await other.load(files);
     expect(await other.logits()).toEqual(adapted);
     expect(await other.saved()).toEqual(files);
+    return { bytes: [...files.values()].reduce((sum, { length }) => sum + length, 0) };
   },
 
   'lives beside others': async (make) => {

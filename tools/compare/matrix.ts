@@ -1,0 +1,78 @@
+/**
+ * Runs the matrix of tests of tuners' packages, and keeps what each cell said in `results/matrix.json`:
+ *
+ *     npx tsx --conditions=@graftjs/source tools/compare/matrix.ts            every package; minutes
+ *     npx tsx --conditions=@graftjs/source tools/compare/matrix.ts ia3 vera   these anew
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { modelTypes, type TunerCell } from '@graftjs/tuner-tests';
+import type { MatrixRow } from './matrix-row.ts';
+
+interface Report {
+  readonly testResults: readonly {
+    readonly assertionResults: readonly {
+      readonly ancestorTitles: readonly string[];
+      readonly title: string;
+      readonly status: string;
+      readonly meta: { readonly tunerCell?: TunerCell };
+    }[];
+  }[];
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const file = fileURLToPath(new URL('results/matrix.json', import.meta.url));
+
+const tuners = readdirSync(join(root, 'packages/tuners')).filter(
+  (name) => name !== 'peft' && name !== 'tuner-tests',
+);
+const chosen = process.argv.length > 2 ? process.argv.slice(2) : tuners;
+for (const name of chosen) {
+  const made = rowsOf(name, run(name));
+  const kept = (existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as MatrixRow[]) : []).filter(
+    (row) => row.package !== name,
+  );
+  const rows = [...kept, ...made].sort((a, b) =>
+    a.package < b.package ? -1 : a.package > b.package ? 1 : 0,
+  );
+  mkdirSync(join(file, '..'), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(rows, null, 2)}\n`);
+  const cells = made.flatMap((row) => Object.values(row.cells));
+  console.log(`${name}: ${cells.filter((cell) => cell === 'passed').length} of ${cells.length} cells passed`);
+}
+
+function run(name: string): Report {
+  const output = join(mkdtempSync(join(tmpdir(), 'graft-matrix-')), 'report.json');
+  const args = ['--project', 'node', `packages/tuners/${name}/`, '-t', ` on (${modelTypes.join('|')}) `];
+  const reporter = ['--reporter=json', `--outputFile=${output}`];
+  const { stderr } = spawnSync(join(root, 'node_modules/.bin/vitest'), ['run', ...args, ...reporter], {
+    cwd: root,
+  });
+  if (!existsSync(output)) throw new Error(`${name}: vitest wrote no report: ${stderr}`);
+  return JSON.parse(readFileSync(output, 'utf8')) as Report;
+}
+
+function rowsOf(name: string, report: Report): MatrixRow[] {
+  const rows = new Map<string, MatrixRow>();
+  for (const { ancestorTitles, title, status, meta } of report.testResults.flatMap(
+    (each) => each.assertionResults,
+  )) {
+    const group = ancestorTitles.find((each) => modelTypes.some((type) => each.endsWith(` on ${type}`)));
+    if (group === undefined || (status !== 'passed' && status !== 'failed')) continue;
+    const [method, modelType] = group.split(/ on (?=\w+$)/) as [string, string];
+    const known = rows.get(group);
+    const { parameters, bytes, skip = {}, skipModels = {} } = meta.tunerCell ?? {};
+    rows.set(group, {
+      ...{ package: name, method, modelType },
+      cells: { ...known?.cells, [title]: status },
+      parameters: parameters ?? known?.parameters ?? null,
+      bytes: bytes ?? known?.bytes ?? null,
+      skip: { ...known?.skip, ...skip },
+      skipModels: { ...known?.skipModels, ...skipModels },
+    });
+  }
+  return [...rows.values()];
+}
