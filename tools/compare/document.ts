@@ -45,7 +45,7 @@ function matrix(rows: readonly MatrixRow[], packages: ReadonlySet<string>): stri
     ...(reasons.size > 0 ? ['', 'Left out (–), and why:', ''] : []),
     ...[...reasons].map(([what, why]) => `- ${what}: ${why}`),
     ...(left.length > 0
-      ? ['', `Not in the table, since the script was not run for them since: ${left.join(', ')}.`]
+      ? ['', `Not in the table, since the script was not run for them yet: ${left.join(', ')}.`]
       : []),
   ].join('\n');
 }
@@ -77,18 +77,35 @@ function comparison(measured: readonly Measured[], quality: string): string {
   return table(head, rows);
 }
 
-function lowerLayers(measured: readonly Measured[], quality: string): string {
-  const whole = measured.find(({ method, options }) => method === 'houlsby' && !options.leaveOut);
-  const rows = [...(whole ? [whole] : []), ...measured.filter(withoutLowerLayers)].map((each) => {
-    const same = each.runs.find(({ learningRate }) => learningRate === 0.003) ?? best(each, quality);
-    const left = (each.options.leaveOut as number[] | undefined)?.length ?? 0;
+function spamTable(measured: readonly Measured[]): string {
+  const rows = measured.map((each) => {
+    const { learningRate, quality } = best(each, 'loss');
+    const left = (each.options.leaveOut as number[] | undefined)?.length;
     return [
-      left === 0 ? 'none' : `the lowest ${left}`,
-      same.quality[quality]!.toFixed(3),
+      left === undefined ? each.method : `${each.method}, without the lowest ${left} layers`,
+      `${(100 * quality.accuracy!).toFixed(1)} %`,
+      quality.loss!.toFixed(3),
+      learningRate,
       count(each.parameters),
+      `${each.secondsPerStep.toFixed(1)} s`,
+      kilobytes(each.peakBytes),
+      kilobytes(each.fileBytes),
     ];
   });
-  return table(['layers without adapters', quality, 'parameters'], rows);
+  return table(['method', 'accuracy', 'loss', 'rate', 'parameters', 'a step', 'peak', 'files'], rows);
+}
+
+function lowerLayers(measured: readonly Measured[], quality: string): string {
+  const left = measured.filter(withoutLowerLayers);
+  const rate = left[0]?.runs[0]!.learningRate;
+  const whole = measured.filter(({ method, options }) => method === 'houlsby' && !options.leaveOut);
+  const rows = [...whole, ...left].flatMap((each) => {
+    const run = each.runs.find(({ learningRate }) => learningRate === rate);
+    const layers = (each.options.leaveOut as number[] | undefined)?.length ?? 0;
+    const which = layers === 0 ? 'none' : `the lowest ${layers}`;
+    return run ? [[which, run.quality[quality]!.toFixed(3), count(each.parameters)]] : [];
+  });
+  return table(['layers without adapters', `${quality} at ${rate}`, 'parameters'], rows);
 }
 
 /** Replaces what stands between the marks of a name. */
@@ -119,6 +136,8 @@ if (style) {
   const title = 'Held-out loss over trained parameters';
   writeFileSync(new URL('methods-style.svg', docs), chart(points, { title, value: 'held-out loss' }));
 }
+const spam = read<Measured[]>('spam');
+if (spam) text = fill(text, 'spam', spamTable(spam));
 writeFileSync(file, text);
 console.log(
   `${file.pathname}: ${modelTypes.length} model types, ${rows?.length ?? 0} rows, ${style?.length ?? 0} runs`,

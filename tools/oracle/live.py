@@ -13,13 +13,13 @@ from pathlib import Path
 from verify_adapter import attempt, check_adapter
 
 import torch
-from peft import PEFT_TYPE_TO_CONFIG_MAPPING, get_peft_model
+from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
 import boft_blocks
 from bases import load_base
 from batches import padded_batch
-from lora import load_adapter, save_adapter
+from lora import save_adapter
 from tensors import save_tensors
 
 boft_blocks.install()
@@ -37,7 +37,7 @@ def make(job):
                 parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     save_adapter(model, folder / "adapter")
     # What is saved counts: loaded anew.
-    model = load_adapter(base, folder / "adapter")
+    model = PeftModel.from_pretrained(load_base(base), folder / "adapter").eval()
     batch = {key: value for key, value in padded_batch(seed).items() if key != "labels"}
     with torch.no_grad():
         save_tensors(folder / "expected.safetensors", {**batch, "logits": model(**batch).logits})

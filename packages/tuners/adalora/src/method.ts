@@ -18,6 +18,6 @@ export const methods: readonly Method[] = [
       tfinal: Math.floor(totalSteps / 5),
     }),
     optimizer: (inner, config) => new RankScheduledOptimizer(inner, config as AdaloraConfig),
-    learningRate: 1e-3,
+    learningRate: 1e-2,
   },
 ];

@@ -20,7 +20,7 @@ const adapterHub: OtherForm = {
     }),
 };
 
-const shared = { tuner: bottleneck, schema: bottleneckSchema, otherForm: adapterHub, learningRate: 1e-3 };
+const shared = { tuner: bottleneck, schema: bottleneckSchema, otherForm: adapterHub, learningRate: 3e-3 };
 
 export const methods: readonly Method[] = [
   {

@@ -9,6 +9,6 @@ export const methods: readonly Method[] = [
     tuner: ia3,
     schema: ia3Schema,
     config: ia3Config,
-    learningRate: 0.005,
+    learningRate: 1e-2,
   },
 ];

@@ -9,6 +9,6 @@ export const methods: readonly Method[] = [
     tuner: lnTuning,
     schema: lnTuningSchema,
     config: lnTuningConfig,
-    learningRate: 0.001,
+    learningRate: 3e-3,
   },
 ];

@@ -10,6 +10,6 @@ export const methods: readonly Method[] = [
     schema: oftSchema,
     config: oftConfig,
     fit: ({ model }, { r }) => ({ oftBlockSize: r ? 0 : commonBlockSize(model, 32) }),
-    learningRate: 1e-3,
+    learningRate: 3e-3,
   },
 ];

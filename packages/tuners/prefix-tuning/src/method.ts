@@ -11,6 +11,6 @@ export const methods: readonly Method[] = [
     schema: prefixTuningSchema,
     config: (options) => prefixTuningConfig(options as unknown as PrefixTuningOptions),
     defaults: { numVirtualTokens: 20 },
-    learningRate: 0.02,
+    learningRate: 0.05,
   },
 ];

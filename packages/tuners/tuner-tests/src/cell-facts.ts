@@ -17,9 +17,3 @@ export interface TunerCell extends CellFacts {
   readonly skip: Readonly<Record<string, string>>;
   readonly skipModels: Readonly<Record<string, string>>;
 }
-
-declare module 'vitest' {
-  interface TaskMeta {
-    tunerCell?: TunerCell;
-  }
-}

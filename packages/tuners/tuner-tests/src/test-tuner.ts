@@ -5,7 +5,7 @@ import { gradients, type Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Bench, batchOf, distance } from './bench.ts';
-import type { CellFacts } from './cell-facts.ts';
+import type { CellFacts, TunerCell } from './cell-facts.ts';
 import { modelTypes } from './models.ts';
 import type { Cell, TunerCase } from './tuner-case.ts';
 
@@ -34,7 +34,8 @@ export function testTuner<Config extends AdapterConfig>(tried: TunerCase<Config>
           test(name, async ({ task }) => {
             const { name: method, skip = {}, skipModels = {} } = plain;
             const facts = await run(() => new Bench(gpu, plain, modelType), plain);
-            task.meta.tunerCell = { method, modelType, cell: name, skip, skipModels, ...(facts ?? {}) };
+            const cell: TunerCell = { method, modelType, cell: name, skip, skipModels, ...(facts ?? {}) };
+            Object.assign(task.meta, { tunerCell: cell });
           });
     },
   );

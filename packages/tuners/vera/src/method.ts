@@ -9,6 +9,6 @@ export const methods: readonly Method[] = [
     tuner: vera,
     schema: veraSchema,
     config: veraConfig,
-    learningRate: 0.01,
+    learningRate: 3e-2,
   },
 ];
