@@ -25,6 +25,8 @@ export function chart(points: readonly Point[], { title, value }: { title: strin
       Plot.text(points, { x: 'parameters', y: 'value', text: 'method', dx: 8, textAnchor: 'start' }),
     ],
   }) as SVGElement;
+  // rules for pages; the document stands alone
+  svg.querySelector('style')?.remove();
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   svg.setAttribute('role', 'img');
   svg.setAttribute('aria-label', title);

@@ -97,7 +97,7 @@ function spamTable(measured: readonly Measured[]): string {
 
 function lowerLayers(measured: readonly Measured[], quality: string): string {
   const left = measured.filter(withoutLowerLayers);
-  const rate = left[0]?.runs[0]!.learningRate;
+  const rate = left[0]?.runs[0]?.learningRate;
   const whole = measured.filter(({ method, options }) => method === 'houlsby' && !options.leaveOut);
   const rows = [...whole, ...left].flatMap((each) => {
     const run = each.runs.find(({ learningRate }) => learningRate === rate);
