@@ -8,12 +8,13 @@ testTuner({
   name: 'C³A',
   tuner: c3a,
   // kernels of zeros: those that PEFT starts with change the model
-  config: () => c3aConfig({ blockSize, initWeights: true, targetModules: ['mlp.c_proj', 'v_proj'] }),
+  config: () =>
+    c3aConfig({ blockSize, initWeights: true, targetModules: ['mlp.c_proj', 'v_proj', 'v', 'wo'] }),
   // one number in `blockSize` weights
   parameterCount: (model) => {
     let count = 0;
     for (const [path, module] of model.namedModules())
-      if (module instanceof Linear && /\.(mlp\.c_proj|v_proj)$/.test(path))
+      if (module instanceof Linear && /\.(mlp\.c_proj|v_proj|v|wo)$/.test(path))
         count += (module.inFeatures * module.outFeatures) / blockSize;
     return count;
   },

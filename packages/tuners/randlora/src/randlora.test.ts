@@ -7,12 +7,13 @@ const r = 6;
 testTuner({
   name: 'RandLoRA',
   tuner: randlora,
-  config: () => randloraConfig({ r, randloraAlpha: 6, targetModules: ['c_attn', 'v_proj', 'down_proj'] }),
+  config: () =>
+    randloraConfig({ r, randloraAlpha: 6, targetModules: ['c_attn', 'v_proj', 'down_proj', 'v', 'wo'] }),
   // λ [r, N] and γ [N, min] of each target
   parameterCount: (model) => {
     let count = 0;
     for (const [path, module] of model.namedModules()) {
-      if (!(module instanceof Linear && /\.(c_attn|v_proj|down_proj)$/.test(path))) continue;
+      if (!(module instanceof Linear && /\.(c_attn|v_proj|down_proj|v|wo)$/.test(path))) continue;
       const small = Math.min(module.inFeatures, module.outFeatures);
       count += Math.ceil(small / r) * (r + small);
     }

@@ -7,10 +7,10 @@ const nFrequency = 30;
 testTuner({
   name: 'WaveFT',
   tuner: waveft,
-  config: () => waveftConfig({ nFrequency, scaling: 3, targetModules: ['mlp.c_proj', 'v_proj'] }),
+  config: () => waveftConfig({ nFrequency, scaling: 3, targetModules: ['mlp.c_proj', 'v_proj', 'v', 'wo'] }),
   parameterCount: (model) =>
     [...model.namedModules()].filter(
-      ([path, module]) => module instanceof Linear && /\.(mlp\.c_proj|v_proj)$/.test(path),
+      ([path, module]) => module instanceof Linear && /\.(mlp\.c_proj|v_proj|v|wo)$/.test(path),
     ).length * nFrequency,
   wrongTargets: { config: waveftConfig({ targetModules: ['v_porj'] }), message: /v_porj/ },
 });
