@@ -12,6 +12,8 @@ export const sameFloor: Readonly<Record<string, readonly string[]>> = {
   '@graftjs/models': ['@graftjs/nn', '@graftjs/transformer', '@graftjs/checkpoint'],
   '@graftjs/generate': ['@graftjs/nn', '@graftjs/transformer', '@graftjs/models'],
   '@graftjs/optim': ['@graftjs/nn'],
+  '@graftjs/lora-initialization': ['@graftjs/lora'],
+  '@graftjs/trainable-tokens': ['@graftjs/lora'],
   '@graftjs/quickstart': ['@graftjs/trainer'],
 };
 

@@ -32,6 +32,7 @@ def make(root):
     from combinations import make_combinations
     from encoders import make_encoders
     from lora import make_lora
+    from lora_starts import make_lora_starts
     from methods import make_methods
     from optimizers import make_optimizers
     from peft_facts import make_peft_facts
@@ -47,6 +48,7 @@ def make(root):
     make_seq2seq(root)
     make_encoders(root)
     make_lora(root)
+    make_lora_starts(root)
     make_methods(root)
     make_combinations(root)
     make_prompt_learning(root)

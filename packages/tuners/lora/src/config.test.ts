@@ -1,19 +1,17 @@
 import { ConfigError, UnsupportedConfigError } from '@graftjs/peft';
 import { describe, expect, test } from 'vitest';
 import { add, model, thrown, toy, useToy } from '../test/toy.ts';
-import { loraConfig, parseLoraConfig } from './config.ts';
+import { type LoraOptions, loraConfig, parseLoraConfig } from './config.ts';
 
 useToy();
 
 describe('configs that are refused', () => {
   test.each([
     { use_qalora: true },
-    { init_lora_weights: 'pissa' },
-    { init_lora_weights: 'olora' },
+    { init_lora_weights: 'pisa' },
     { alora_invocation_tokens: [1] },
     { layer_replication: [[0, 1]] },
     { target_parameters: ['experts'] },
-    { trainable_token_indices: [1] },
   ])('for what they would need: %j', async (json) => {
     const error = await thrown(() => parseLoraConfig(json));
     expect(error).toBeInstanceOf(UnsupportedConfigError);
@@ -35,10 +33,14 @@ describe('configs that are refused', () => {
     expect(await thrown(() => parseLoraConfig(json))).toBeInstanceOf(ConfigError);
   });
 
-  test('for initial weights that can only be loaded', async () => {
-    expect(await thrown(() => add('a', { initLoraWeights: 'orthogonal' }))).toBeInstanceOf(
-      UnsupportedConfigError,
-    );
+  test.each([
+    { initLoraWeights: 'orthogonal' },
+    { initLoraWeights: 'pissa_niter_4' },
+    { trainableTokenIndices: [1] },
+  ] satisfies LoraOptions[])('for what other packages bring: %j', async (options) => {
+    const error = await thrown(() => add('a', options));
+    expect(error).toBeInstanceOf(UnsupportedConfigError);
+    expect((error as Error).message).toContain('@graftjs/');
     expect(model.adapters).toEqual([]);
   });
 

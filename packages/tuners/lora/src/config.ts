@@ -13,12 +13,40 @@ import {
   UnsupportedConfigError,
 } from '@graftjs/peft';
 
-/** How weights start. `eva` and `orthogonal` only name how weights that are loaded started. */
-export type LoraInitialization = true | false | 'gaussian' | 'eva' | 'orthogonal';
+/** How weights start. All but the first three are made by the extension of `@graftjs/lora-initialization`. */
+export type LoraInitialization =
+  | true
+  | false
+  | 'gaussian'
+  | 'pissa'
+  | `pissa_niter_${number}`
+  | 'olora'
+  | 'corda'
+  | 'lora_ga'
+  | 'loftq'
+  | 'eva'
+  | 'orthogonal'
+  | 'mica';
 
-const initializations: readonly unknown[] = [true, false, 'gaussian', 'eva', 'orthogonal'];
+const initializations =
+  /^(true|false|gaussian|pissa(_niter_\d+)?|olora|corda|lora_ga|loftq|eva|orthogonal|mica)$/;
+
+/** Whether weights start as a part of the base's, which is taken from it then. */
+export const startsFromBase = (initialization: LoraInitialization): boolean =>
+  /^(pissa(_niter_\d+)?|olora|corda|lora_ga)$/.test(String(initialization));
+
+/** Whether weights start from what the base makes of data. */
+export const startsFromData = (initialization: LoraInitialization): boolean =>
+  initialization === 'corda' || initialization === 'lora_ga' || initialization === 'eva';
 
 const another = 'it is another computation than plain LoRA; train without it';
+
+const details = (key: string, initial: JsonObject | null): ConfigField<JsonObject | null> => ({
+  key,
+  initial,
+  expects: 'an object or null',
+  accepts: (value) => value === null || (typeof value === 'object' && !Array.isArray(value)),
+});
 
 /** Every key of PEFT's `LoraConfig` with its default. */
 export const loraSchema = {
@@ -48,11 +76,14 @@ export const loraSchema = {
   /** B has a bias, which is trained, too. */
   loraBias: field.boolean('lora_bias', false),
   bias: field.oneOf('bias', 'none', ['none', 'all', 'lora_only']),
-  /** True: A as a linear layer starts, B zero. `gaussian`: A normal, deviation 1 / r, B zero. False: both random. */
+  /**
+   * True: A as a linear layer starts, B zero. `gaussian`: A normal, deviation 1 / r, B zero. False: both random. The
+   * others are of `@graftjs/lora-initialization`.
+   */
   initLoraWeights: {
     key: 'init_lora_weights',
     initial: true,
-    expects: "true, false or 'gaussian'",
+    expects: 'true, false or the name of an initialization',
     accepts: (value) => typeof value === 'boolean' || typeof value === 'string',
   } as ConfigField<LoraInitialization>,
   /** Weights are stored as `[in, out]` (Conv1D of GPT-2). The layers know: a wrong flag is set right, with a warning. */
@@ -67,18 +98,23 @@ export const loraSchema = {
   veloraConfig: field.unsupported('velora_config', null, another),
   layerReplication: field.unsupported('layer_replication', null, 'layers are not repeated here'),
   targetParameters: field.unsupported('target_parameters', null, 'name target_modules instead'),
-  trainableTokenIndices: field.unsupported(
-    'trainable_token_indices',
-    null,
-    'token rows are not trained here',
-  ),
+  /** Tokens whose rows are trained: of the input embeddings, or by module. By `@graftjs/trainable-tokens`. */
+  trainableTokenIndices: {
+    key: 'trainable_token_indices',
+    initial: null,
+    expects: 'a list of token ids, an object of such lists by module, or null',
+    accepts: (value) =>
+      value === null ||
+      [Array.isArray(value) ? value : Object.values(value ?? {})].flat(2).every(Number.isSafeInteger),
+  } as ConfigField<readonly number[] | Readonly<Record<string, readonly number[]>> | null>,
   ensureWeightTying: field.unsupported('ensure_weight_tying', false, 'adapters are not tied here'),
   megatronConfig: field.unsupported('megatron_config', null, 'there are no Megatron layers here'),
 
-  cordaConfig: field.inert('corda_config', null),
-  evaConfig: field.inert('eva_config', null),
-  loftqConfig: field.inert('loftq_config', {}),
-  loraGaConfig: field.inert('lora_ga_config', null),
+  /** Of `corda`, `eva`, `loftq` and `lora_ga`, with the keys of peft's files. */
+  cordaConfig: details('corda_config', null),
+  evaConfig: details('eva_config', null),
+  loftqConfig: details('loftq_config', {}),
+  loraGaConfig: details('lora_ga_config', null),
   megatronCore: field.inert('megatron_core', 'megatron.core'),
   qaloraGroupSize: field.inert('qalora_group_size', 16),
 } as const;
@@ -96,19 +132,16 @@ export function parseLoraConfig(json: JsonObject): ParsedConfig<LoraConfig> {
   return { config: check(config), unknownKeys };
 }
 
-export const loraConfigToJson = (config: LoraConfig): JsonObject => configToJson(loraSchema, config);
+/** As it is saved: what started from a part of the base's weights as plain LoRA of twice the rank. */
+export const loraConfigToJson = (config: LoraConfig): JsonObject => configToJson(loraSchema, asPlain(config));
 
 export const loraFloatKeys = floatKeys(loraSchema);
 
 /** The rules of `LoraConfig.__post_init__` that span fields. */
 function check(config: ConfigOf<typeof loraSchema>): LoraConfig {
   const { initLoraWeights, targetModules, layersToTransform, layersPattern, loraBias, useDora } = config;
-  if (!initializations.includes(initLoraWeights))
-    throw new UnsupportedConfigError(
-      'init_lora_weights',
-      initLoraWeights,
-      "it depends on or changes the base's weights; supported are true, false and 'gaussian'",
-    );
+  if (!initializations.test(String(initLoraWeights)))
+    throw new UnsupportedConfigError('init_lora_weights', initLoraWeights, 'there is no such initialization');
   if (typeof targetModules === 'string' && layersToTransform !== null)
     throw new ConfigError(
       'layers_to_transform',
@@ -129,13 +162,43 @@ function check(config: ConfigOf<typeof loraSchema>): LoraConfig {
   return { ...config, peftType: 'LORA' };
 }
 
+/**
+ * [A; A₀] and [B, -B₀] have twice the rank and the scale of A and B. Equal to peft's, which refuses rank-stabilised
+ * patterns.
+ */
+function asPlain(config: LoraConfig): LoraConfig {
+  if (!startsFromBase(config.initLoraWeights)) return config;
+  const double = (n: number): number => 2 * n;
+  const alpha = config.useRslora ? (n: number): number => Math.SQRT2 * n : double;
+  return {
+    ...config,
+    initLoraWeights: true,
+    cordaConfig: null,
+    loraGaConfig: null,
+    r: double(config.r),
+    loraAlpha: alpha(config.loraAlpha),
+    rankPattern: mapped(config.rankPattern, double),
+    alphaPattern: mapped(config.alphaPattern, alpha),
+  };
+}
+
+const mapped = (
+  pattern: Readonly<Record<string, number>>,
+  change: (n: number) => number,
+): Record<string, number> =>
+  Object.fromEntries(Object.entries(pattern).map(([name, n]) => [name, change(n)]));
+
 /** What a config says without effect. */
 export function inertKeys(config: LoraConfig): string[] {
   const by: readonly (readonly [string, unknown, boolean])[] = [
     ['eva_config', config.evaConfig, config.initLoraWeights === 'eva'],
-    ['corda_config', config.cordaConfig, false],
-    ['lora_ga_config', config.loraGaConfig, false],
-    ['loftq_config', Object.keys(config.loftqConfig ?? {}).length ? config.loftqConfig : null, false],
+    ['corda_config', config.cordaConfig, config.initLoraWeights === 'corda'],
+    ['lora_ga_config', config.loraGaConfig, config.initLoraWeights === 'lora_ga'],
+    [
+      'loftq_config',
+      Object.keys(config.loftqConfig ?? {}).length ? config.loftqConfig : null,
+      config.initLoraWeights === 'loftq',
+    ],
   ];
   return by
     .filter(([, value, used]) => value !== null && !used)

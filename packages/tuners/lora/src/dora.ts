@@ -75,7 +75,7 @@ export class DoraLayer extends LoraLayer {
     const { base } = this;
     const factor = div(this.magnitude, detach(this.#norms()));
     const x = this.drop(input, context);
-    const y = cast(output, 'f32');
+    const y = cast(this.withoutStart(output, input), 'f32');
     let product = y;
     if (this.drops(context)) product = linear(x, this.baseMatrix());
     else if (base.bias) product = sub(y, cast(base.bias, 'f32'));
@@ -92,7 +92,7 @@ export class DoraLayer extends LoraLayer {
   override changes(): MergeChange[] {
     const factor = reshape(this.#factor!, [this.base.outFeatures, 1]);
     const merged = mul(factor, add(this.baseMatrix(), this.delta()));
-    const unmerged = sub(div(this.baseMatrix(), factor), this.delta());
+    const unmerged = this.plusStart(sub(div(this.storedMatrix(), factor), this.delta()));
     return [{ field: 'weight', merged, unmerged, keepOriginal: !this.#invertible }];
   }
 

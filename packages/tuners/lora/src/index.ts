@@ -7,9 +7,18 @@ export {
   type LoraOptions,
   loraConfig,
   loraSchema,
+  startsFromBase,
+  startsFromData,
 } from './config.ts';
 export { DoraLayer, rowNorms } from './dora.ts';
 export { DoraEmbedding, embeddings, LoraEmbedding } from './embedding.ts';
-export { LoraLayer, type LoraLayerOptions, type LoraParameter, type LoraPart } from './layer.ts';
-export { LoraAdapter, type LoraExtension, lora, loraWith } from './lora.ts';
+export {
+  LoraLayer,
+  type LoraLayerOptions,
+  type LoraParameter,
+  type LoraPart,
+  type LoraStart,
+  type SubtractedStart,
+} from './layer.ts';
+export { LoraAdapter, type LoraBeside, type LoraExtension, lora, loraWith } from './lora.ts';
 export { methods } from './method.ts';

@@ -5,6 +5,11 @@
  *
  * The scale is applied between A and B, to r numbers a token instead of `out`. The bias b_B `[out]` is there with
  * `lora_bias` only.
+ *
+ * Where A and B start as a part of W (PiSSA and its kin), that part B₀ A₀ is taken from it, as peft does. The frozen
+ * weight itself stays: beside it, the difference is computed, so that without the adapter the base is what it was.
+ *
+ *     y = x (W - s · B₀ A₀)ᵀ + b + s · B A dropout(x)
  */
 import type { Runtime } from '@graftjs/compiler';
 import {
@@ -42,6 +47,20 @@ export interface LoraParameter {
   readonly parameter: Parameter;
 }
 
+/** A and B before training: `[r, in]` and `[out, r]`, row by row. */
+export interface LoraStart {
+  readonly a: Float32Array<ArrayBuffer>;
+  readonly b: Float32Array<ArrayBuffer>;
+  /** Whether s · B₀ A₀ is taken from the frozen weight, so that the whole is what it was. */
+  readonly subtracted: boolean;
+}
+
+/** B₀ A₀, which is taken from the frozen weight. */
+export interface SubtractedStart {
+  readonly a: Parameter;
+  readonly b: Parameter;
+}
+
 /** An adapter's part at one module. */
 export interface LoraPart extends Mergeable {
   readonly scaling: number;
@@ -51,7 +70,10 @@ export interface LoraPart extends Mergeable {
   readonly b: Parameter;
   /** `[out]`, f32. */
   readonly bias?: Parameter | undefined;
+  readonly subtracted?: SubtractedStart | undefined;
   parameters(): LoraParameter[];
+  /** Takes initial values over. Left out where these cannot be other than the part's own. */
+  startFrom?(start: LoraStart): void;
   /** Initial values that depend on the base's weights. */
   initialValues(): [Variable, Tensor][];
   /** While the base's weights are its own. */
@@ -72,6 +94,7 @@ export class LoraLayer implements LoraPart {
   /** `[out]`, f32. */
   readonly bias: Parameter | undefined;
   readonly #dropout: number;
+  #subtracted: SubtractedStart | undefined;
 
   constructor(base: Linear, options: LoraLayerOptions) {
     const { path, rank, initialization, random } = options;
@@ -92,6 +115,21 @@ export class LoraLayer implements LoraPart {
     this.b = this.parameter('lora_B', [outFeatures, rank], startOfB(outFeatures * rank));
     this.bias = options.bias
       ? this.parameter('lora_B.bias', [outFeatures], startOfB(outFeatures))
+      : undefined;
+  }
+
+  get subtracted(): SubtractedStart | undefined {
+    return this.#subtracted;
+  }
+
+  startFrom({ a, b, subtracted }: LoraStart): void {
+    this.a.set(a);
+    this.b.set(b);
+    this.#subtracted = subtracted
+      ? {
+          a: this.parameter('lora_A at first', this.a.shape, a.slice()),
+          b: this.parameter('lora_B at first', this.b.shape, b.slice()),
+        }
       : undefined;
   }
 
@@ -118,7 +156,8 @@ export class LoraLayer implements LoraPart {
 
   /** The layer's output with the adapter's change added. */
   forward(output: Tensor, { input, context }: LinearDetails): Tensor {
-    return add(output, cast(this.change(this.drop(input, context)), output.dtype));
+    const change = this.change(this.drop(input, context));
+    return add(this.withoutStart(output, input), cast(change, output.dtype));
   }
 
   /** What merging makes of the base's parameters as they are now. */
@@ -127,7 +166,7 @@ export class LoraLayer implements LoraPart {
     const weight: MergeChange = {
       field: 'weight',
       merged: add(this.baseMatrix(), this.delta()),
-      unmerged: sub(this.baseMatrix(), this.delta()),
+      unmerged: this.plusStart(sub(this.storedMatrix(), this.delta())),
     };
     if (!this.bias || !base.bias) return [weight];
     const change = mul(this.bias, this.scaling);
@@ -155,9 +194,32 @@ export class LoraLayer implements LoraPart {
     return mul(matmul(this.b, this.a), this.scaling);
   }
 
-  /** W, `[out, in]`, f32. */
+  /** W without what the adapter started from, `[out, in]`, f32. */
   protected baseMatrix(): Tensor {
+    const start = this.#startDelta();
+    return start ? sub(this.storedMatrix(), start) : this.storedMatrix();
+  }
+
+  /** The weight as it is now, `[out, in]`, f32. */
+  protected storedMatrix(): Tensor {
     return cast(this.base.matrix, 'f32');
+  }
+
+  protected plusStart(matrix: Tensor): Tensor {
+    const start = this.#startDelta();
+    return start ? add(matrix, start) : matrix;
+  }
+
+  /** The frozen layer's output without what the adapter started from. */
+  protected withoutStart(output: Tensor, input: Tensor): Tensor {
+    if (!this.#subtracted) return output;
+    const { a, b } = this.#subtracted;
+    const low = mul(linear(cast(input, 'f32'), a), this.scaling);
+    return sub(output, cast(linear(low, b), output.dtype));
+  }
+
+  #startDelta(): Tensor | undefined {
+    return this.#subtracted && mul(matmul(this.#subtracted.b, this.#subtracted.a), this.scaling);
   }
 
   protected parameter(name: string, shape: readonly number[], data?: Float32Array<ArrayBuffer>): Parameter {

@@ -6,6 +6,7 @@ import {
   type AttachedAdapter,
   attentionTargets,
   BASE_PREFIX,
+  ConfigError,
   findTargets,
   layoutOf,
   MergeError,
@@ -17,10 +18,20 @@ import {
   UnsupportedConfigError,
   writeParameters,
 } from '@graftjs/peft';
-import { inertKeys, type LoraConfig, loraConfigToJson, loraFloatKeys, parseLoraConfig } from './config.ts';
+import type { Tensor, Variable } from '@graftjs/tensor';
+import {
+  inertKeys,
+  type LoraConfig,
+  loraConfigToJson,
+  loraFloatKeys,
+  parseLoraConfig,
+  startsFromBase,
+  startsFromData,
+} from './config.ts';
 import { DoraLayer } from './dora.ts';
-import { LoraLayer, type LoraLayerOptions, type LoraPart } from './layer.ts';
+import { LoraLayer, type LoraLayerOptions, type LoraPart, type LoraStart } from './layer.ts';
 import { LayerMerge } from './merge.ts';
+import { below, besideNegative } from './plain-form.ts';
 
 /** What {@link loraWith} adds to LoRA. */
 export interface LoraExtension {
@@ -28,6 +39,28 @@ export interface LoraExtension {
   readonly supports?: (module: Module) => boolean;
   /** The adapter's part at a module that it supports. */
   readonly layer?: (module: Module, config: LoraConfig, options: LoraLayerOptions) => LoraPart;
+  /** How the adapter's part at a linear layer starts, where `init_lora_weights` says neither of LoRA's own ways. */
+  readonly start?: (
+    layer: LoraLayer,
+    config: LoraConfig,
+    context: AttachContext,
+  ) => Promise<LoraStart | undefined>;
+  /** What it adds to an adapter beside its layers: trained token rows. */
+  readonly beside?: (model: Module, config: LoraConfig, context: AttachContext) => readonly LoraBeside[];
+}
+
+/** A parameter of an adapter beside its layers. */
+export interface LoraBeside {
+  /** Of the module in the model. */
+  readonly path: string;
+  /** Beside the path, on disk; in memory the adapter's name follows. */
+  readonly name: string;
+  readonly parameter: Parameter;
+  initialValues(): [Variable, Tensor][];
+  attach(key: string): void;
+  detach(key: string): void;
+  merge(runtime: Runtime): Promise<void>;
+  unmerge(runtime: Runtime): Promise<void>;
 }
 
 const isLinear = (module: Module): boolean => module instanceof Linear;
@@ -53,11 +86,13 @@ async function attach(
   extensions: readonly LoraExtension[],
 ): Promise<LoraAdapter> {
   const { initLoraWeights } = config;
-  if (!context.loading && (initLoraWeights === 'eva' || initLoraWeights === 'orthogonal'))
+  const starts = startOf(config, context, extensions);
+  const adders = extensions.filter(({ beside }) => beside);
+  if (config.trainableTokenIndices !== null && adders.length === 0)
     throw new UnsupportedConfigError(
-      'init_lora_weights',
-      initLoraWeights,
-      "weights that started so can be loaded, not made; supported are true, false and 'gaussian'",
+      'trainable_token_indices',
+      config.trainableTokenIndices,
+      'give loraWith(tokenRows) of @graftjs/trainable-tokens to the model',
     );
   const { modules, targetModules, warnings } = findTargets(model, config, {
     supports: (module) => isLinear(module) || extensions.some(({ supports }) => supports?.(module)),
@@ -87,7 +122,22 @@ async function attach(
     const extension = extensions.find(({ supports }) => supports?.(module));
     return extension?.layer?.(module, config, options) ?? new Layer(module as Linear, options);
   });
-  const updates = layers.flatMap((layer) => layer.initialValues());
+  if (starts)
+    for (const layer of layers) {
+      if (!(layer instanceof LoraLayer))
+        throw new UnsupportedConfigError(
+          'init_lora_weights',
+          initLoraWeights,
+          `is for linear layers, which ${layer.path} is not`,
+        );
+      const start = await starts(layer, config, context);
+      if (start) layer.startFrom(start);
+    }
+  const beside = adders.flatMap((extension) => extension.beside!(model, config, context));
+  const twice = beside.find(({ path }) => modules.has(path));
+  if (twice)
+    throw new ConfigError('trainable_token_indices', twice.path, 'is a target, too; change it in one way');
+  const updates = [...layers, ...beside].flatMap((part) => part.initialValues());
   if (updates.length > 0) await (await context.runtime.compile({ updates })).run();
   const said = [...warnings, ...ranks.warnings, ...alphas.warnings, ...inertKeys(config)];
   const layout = layoutOf(config.fanInFanOut, [...modules.values()].filter(isLinear) as Linear[]);
@@ -97,8 +147,36 @@ async function attach(
   for (const { path, base } of layers)
     if (isShared(base.weight))
       said.push(`${path} is changed alone: the modules that share its weight are not`);
-  const resolved = { ...config, targetModules, fanInFanOut: layout.fanInFanOut };
-  return new LoraAdapter(layers, resolved, context.adapterName, said, isShared);
+  const isWhole = context.loading && startsFromBase(initLoraWeights) && startsFromData(initLoraWeights);
+  if (isWhole)
+    said.push(
+      `init_lora_weights: ${JSON.stringify(initLoraWeights)} took a part of the base that only its data tells: the adapter fits the base that was saved with it`,
+    );
+  const resolved = {
+    ...config,
+    ...(isWhole ? { initLoraWeights: true as const } : {}),
+    targetModules,
+    fanInFanOut: layout.fanInFanOut,
+  };
+  return new LoraAdapter(layers, resolved, context.adapterName, said, isShared, beside);
+}
+
+/** What makes the initial weights, where the layers themselves do not. */
+function startOf(
+  { initLoraWeights }: LoraConfig,
+  { loading }: AttachContext,
+  extensions: readonly LoraExtension[],
+): LoraExtension['start'] {
+  if (typeof initLoraWeights === 'boolean' || initLoraWeights === 'gaussian') return undefined;
+  // Of what is loaded, only what was taken from the base has to be found again.
+  if (loading && (!startsFromBase(initLoraWeights) || startsFromData(initLoraWeights))) return undefined;
+  const start = extensions.find((extension) => extension.start)?.start;
+  if (start) return start;
+  throw new UnsupportedConfigError(
+    'init_lora_weights',
+    initLoraWeights,
+    'give loraWith(initializations) of @graftjs/lora-initialization to the model',
+  );
 }
 
 const lacksBias = ({ bias, base }: LoraPart): boolean => bias !== undefined && !(base as Linear).bias;
@@ -112,6 +190,7 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
   readonly warnings: readonly string[];
   readonly #layers: readonly LoraPart[];
   readonly #merges: readonly LayerMerge[];
+  readonly #beside: readonly LoraBeside[];
   readonly #name: string;
   readonly #site: string;
 
@@ -121,8 +200,10 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
     adapterName: string,
     warnings: readonly string[],
     isShared: (parameter: Parameter) => boolean,
+    beside: readonly LoraBeside[] = [],
   ) {
     this.#layers = layers;
+    this.#beside = beside;
     this.#merges = layers.map((layer) => new LayerMerge(layer, isShared));
     this.config = config;
     this.warnings = warnings;
@@ -139,13 +220,34 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
   }
 
   *namedParameters(): Generator<[string, Parameter]> {
+    const isMica = this.config.initLoraWeights === 'mica';
     for (const layer of this.#layers)
       for (const { name, field, parameter } of layer.parameters())
-        yield [[BASE_PREFIX + layer.path, name, this.#name, ...(field ? [field] : [])].join('.'), parameter];
+        if (!(isMica && parameter === layer.b))
+          // MiCA's B stays as it is
+          yield [
+            [BASE_PREFIX + layer.path, name, this.#name, ...(field ? [field] : [])].join('.'),
+            parameter,
+          ];
+    for (const { path, name, parameter } of this.#beside)
+      yield [`${BASE_PREFIX}${path}.${name}.${this.#name}`, parameter];
   }
 
-  toStateDict(runtime: Runtime): Promise<AdapterState> {
-    return readParameters(runtime, this.#onDisk());
+  async toStateDict(runtime: Runtime): Promise<AdapterState> {
+    const state = await readParameters(runtime, this.#onDisk());
+    if (!startsFromBase(this.config.initLoraWeights)) return state;
+    for (const { path, subtracted } of this.#layers) {
+      if (!subtracted)
+        throw new ConfigError(
+          'init_lora_weights',
+          this.config.initLoraWeights,
+          'needs data: call initializeLoraWeights before the adapter is trained and saved',
+        );
+      const [a, b] = [`${BASE_PREFIX}${path}.lora_A.weight`, `${BASE_PREFIX}${path}.lora_B.weight`];
+      state.set(a, below(state.get(a)!, await runtime.read(subtracted.a)));
+      state.set(b, besideNegative(state.get(b)!, await runtime.read(subtracted.b)));
+    }
+    return state;
   }
 
   fromStateDict(state: AdapterState): StateReport {
@@ -153,9 +255,9 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
   }
 
   setActive(active: boolean): void {
-    for (const layer of this.#layers) {
-      layer.detach(this.#site);
-      if (active) layer.attach(this.#site);
+    for (const part of [...this.#layers, ...this.#beside]) {
+      part.detach(this.#site);
+      if (active) part.attach(this.#site);
     }
   }
 
@@ -168,11 +270,11 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
 
   async merge(runtime: Runtime, { safe }: { readonly safe: boolean }): Promise<void> {
     if (safe) for (const merge of this.#merges) await merge.check(runtime, this.#name);
-    for (const merge of this.#merges) await merge.merge(runtime);
+    for (const part of [...this.#merges, ...this.#beside]) await part.merge(runtime);
   }
 
   async unmerge(runtime: Runtime): Promise<void> {
-    for (const merge of this.#merges) await merge.unmerge(runtime);
+    for (const part of [...this.#merges, ...this.#beside]) await part.unmerge(runtime);
   }
 
   detach(): void {
@@ -183,5 +285,6 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
     for (const layer of this.#layers)
       for (const { onDisk, parameter } of layer.parameters())
         yield [`${BASE_PREFIX}${layer.path}.${onDisk}`, parameter];
+    for (const { path, name, parameter } of this.#beside) yield [`${BASE_PREFIX}${path}.${name}`, parameter];
   }
 }
