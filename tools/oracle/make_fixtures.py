@@ -37,6 +37,7 @@ def make(root):
     from optimizers import make_optimizers
     from peft_facts import make_peft_facts
     from prompt_learning import make_prompt_learning
+    from quantization import make_quantization
     from rotary import make_rotary
     from seq2seq import make_seq2seq
     from target_matching import make_target_matching
@@ -58,6 +59,7 @@ def make(root):
     make_torch_random(root)
     make_adalora_schedule(root)
     make_optimizers(root)
+    make_quantization(root)
 
 
 def differences(made, kept):

@@ -1,4 +1,4 @@
-import type { Tensor, Variable } from '@graftjs/tensor';
+import { isVariable, type Tensor, type Variable } from '@graftjs/tensor';
 import type { DeviceTraits } from '@graftjs/webgpu';
 import { lower } from './ir.ts';
 import { makePlan, type Plan } from './plan.ts';
@@ -27,11 +27,16 @@ export function lowerRequest(
 ): LoweredRequest {
   const outputs = request.outputs ?? [];
   const updates = request.updates ?? [];
-  for (const [variable, next] of updates)
+  for (const [variable, next] of updates) {
+    if (!isVariable(variable))
+      throw new TypeError(
+        `update of ${(variable as Variable).name}: it has no memory of its own to be changed`,
+      );
     if (variable.dtype !== next.dtype || variable.size !== next.size)
       throw new TypeError(
         `update of ${variable.name}: ${variable.dtype} [${variable.shape}] cannot take ${next.dtype} [${next.shape}]`,
       );
+  }
   const ir = lower([...outputs, ...updates.map(([, next]) => next)], traits, { kernels });
   const variables = [...ir.variables];
   const slots = updates.map(([variable]) => {

@@ -76,6 +76,8 @@ export class Runtime {
 
   /** The value of a variable as the device has it now. */
   async read(variable: Variable): Promise<HostArray> {
+    const tensor: Tensor = variable;
+    if (!isVariable(tensor)) return (await this.evaluate([tensor]))[0]!;
     this.upload(variable);
     return hostView(variable.dtype, await this.gpu.read(this.bufferOf(variable), 0, variable.byteLength));
   }

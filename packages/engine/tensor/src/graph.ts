@@ -153,4 +153,5 @@ export class Variable extends Tensor {
   }
 }
 
-export const isVariable = (tensor: Tensor): tensor is Variable => tensor instanceof Variable;
+/** Whether a tensor is a leaf with memory of its own: a subclass of Variable may stand for something computed. */
+export const isVariable = (tensor: Tensor): tensor is Variable => tensor.node.op === variableOp;

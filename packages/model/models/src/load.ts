@@ -7,11 +7,20 @@ import {
   type Weights,
 } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
-import { HostRandom, normalArray, type Parameter, storeWeightsAs, type WeightDType } from '@graftjs/nn';
+import {
+  HostRandom,
+  normalArray,
+  type Parameter,
+  QuantizedWeight,
+  replaceWeight,
+  storeWeightsAs,
+  type WeightDType,
+} from '@graftjs/nn';
 import { type HostArray, narrowToHalves } from '@graftjs/tensor';
 import type { Architecture, CausalLM, ModelOf, PretrainedModel } from './architecture.ts';
 import { ConfigError } from './config-json.ts';
 import { architectureOf, parseConfig } from './parse-config.ts';
+import { type QuantizedWeights, quantizedWeights } from './quantized-weights.ts';
 
 export interface LoadedModel<Model extends PretrainedModel = CausalLM> {
   readonly model: Model;
@@ -33,11 +42,14 @@ export interface LoadOptions<A> {
    */
   readonly runtime?: Runtime;
   /**
-   * How matrices lie in memory. `stored`: 16-bit floats of the file as they are, which loses nothing; all else in f32.
-   * `f16` and `bf16` round what is wider. Products read either in place and compute in f32; norms and biases are f32.
+   * How matrices lie in memory. `stored`: 16-bit floats and GGUF's blocks as they are in the file, which loses nothing;
+   * all else in f32. `f16` and `bf16` round what is wider. `nf4`, `fp4` and `int8` quantize the weights of linear layers
+   * while loading, as bitsandbytes does with QLoRA: all but the output head and what shares the embeddings; nf4 and fp4
+   * in blocks of 64 with double quantization, unless {@link QuantizedWeights} says otherwise. The rest is as `stored`.
+   * Products read any of them in place and compute in f32; norms and biases are f32. Quantized weights stay frozen.
    * Default `stored`; choose `f32` to merge adapters without rounding.
    */
-  readonly weights?: WeightDType | 'stored';
+  readonly weights?: WeightDType | 'stored' | QuantizedWeights | QuantizedWeights['format'];
   /** Keys that take the place of those of config.json, such as the `id2label` of a new task. */
   readonly config?: JsonObject;
   /**
@@ -101,17 +113,22 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
   const config = (await architecture.configFor?.(parsed, named)) ?? parsed;
   checkShapes(named, architecture.landmarks(config));
   const model = architecture.build(config);
-  storeWeightsAs(model, (name) => dtypeIn(options.weights ?? 'stored', named.tensors.get(name)?.dtype));
+  const wanted = options.weights ?? 'stored';
+  const dtype = isFloatStorage(wanted) ? wanted : 'stored';
+  storeWeightsAs(model, (name) => dtypeIn(dtype, named.tensors.get(name)?.dtype));
+  const quantized = quantizedWeights(model, wanted, named, architecture.baseModelPrefix);
   const made = lacking(model, named, options.newWeights ? architecture.newWeights : undefined);
   const parameters = checkedParameters(model, named, architecture.ignoredTensors, made);
   await checkTies(model, named);
   if (options.newWeights) initialize(made, architecture, config, options.newWeights.seed);
   let waiting = 0;
   for (const [name, parameter] of parameters) {
-    parameter.set(await valuesFor(parameter, named, name));
+    const weight = (await quantized.get(name)?.()) ?? parameter;
+    if (weight === parameter) parameter.set(await valuesFor(parameter, named, name));
+    else replaceWeight(model, parameter, weight);
     if (!runtime) continue;
-    runtime.upload(parameter);
-    waiting += parameter.byteLength;
+    for (const part of weight instanceof QuantizedWeight ? weight.parts : [weight]) runtime.upload(part);
+    waiting += weight.byteLength;
     if (waiting < inFlight) continue;
     await runtime.gpu.idle();
     waiting = 0;
@@ -125,6 +142,9 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
   };
   return loaded as unknown as LoadedModel<ModelOf<A>>;
 }
+
+const isFloatStorage = (wanted: unknown): wanted is WeightDType | 'stored' =>
+  wanted === 'f32' || wanted === 'f16' || wanted === 'bf16' || wanted === 'stored';
 
 const halves: Readonly<Record<string, 'f16' | 'bf16'>> = { F16: 'f16', BF16: 'bf16' };
 

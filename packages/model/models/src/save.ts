@@ -18,7 +18,7 @@ export interface SaveOptions {
 
 /**
  * Writes `config.json`, `model.safetensors` and, where there is one, `generation_config.json` as `transformers` does,
- * one tensor at a time. Where an adapter was merged into one of two weights that the config ties, it ties them no more.
+ * one tensor at a time, quantized weights as the numbers that they mean. Where an adapter was merged into one of two weights that the config ties, it ties them no more.
  */
 export async function saveModel(
   runtime: Runtime,

@@ -6,7 +6,19 @@ export { Linear, type LinearDetails, type LinearInputDetails, type LinearOptions
 export { Module, StateDictError } from './module.ts';
 export { nearest } from './nearest.ts';
 export { Parameter } from './parameter.ts';
+export {
+  BlockQuantizer,
+  type QuantizerFormat,
+  type QuantizerOptions,
+} from './quantized/block-quantizer.ts';
+export { fromGgmlBlocks, type GgmlFormat, isGgmlFormat } from './quantized/ggml-blocks.ts';
+export {
+  type QuantizedData,
+  QuantizedWeight,
+  QuantizedWeightError,
+  type QuantizedWeightOptions,
+} from './quantized/quantized-weight.ts';
 export { RmsNorm, type RmsNormOptions } from './rms-norm.ts';
 export { type Arrangement, type Attachment, Site } from './site.ts';
 export { DropoutSeedError, dropoutDraw, trainingDropout } from './training-dropout.ts';
-export { storeWeightsAs, type WeightDType } from './weight-storage.ts';
+export { replaceWeight, storeWeightsAs, type WeightDType } from './weight-storage.ts';

@@ -5,6 +5,12 @@ import { Parameter } from './parameter.ts';
 /** Float dtypes that weights are stored as; all are computed in f32. */
 export type WeightDType = Extract<DType, 'f32' | 'f16' | 'bf16'>;
 
+/** Puts a weight in the place of another, wherever modules share that. */
+export function replaceWeight(model: Module, from: Parameter, to: Parameter): void {
+  for (const [, module] of model.namedModules())
+    for (const [field, value] of Object.entries(module)) if (value === from) Reflect.set(module, field, to);
+}
+
 /**
  * Makes a model store its matrices (parameters of two axes or more) as another dtype: call it before they get values.
  * Vectors (norms, biases) stay f32, and what modules share stays shared.

@@ -39,4 +39,10 @@ export interface LoadReport extends AddReport, StateReport {
 export interface MergeOptions {
   /** First computes every merged weight and throws where one is not finite. Default false. */
   readonly safe?: boolean;
+  /**
+   * Allows merging into quantized weights: each is replaced by its numbers and the change in f32, so that nothing is
+   * rounded and it takes 4 bytes an element. To quantize the result again would round the change: the merged model
+   * would compute something else than base and adapter. Default false.
+   */
+  readonly dequantize?: boolean;
 }

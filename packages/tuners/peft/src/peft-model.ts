@@ -22,6 +22,7 @@ import type {
 } from './options.ts';
 import {
   baseWeights,
+  checkUnquantized,
   fillCopies,
   type Replacement,
   trainedCopies,
@@ -175,7 +176,7 @@ export class PeftModel<Base extends Module = Module> {
    * Adds the effects of the active adapters to the base's weights, so that the model computes them without extra
    * work. @throws MergeError, MergedError; no weight was changed then
    */
-  async merge({ safe = false }: MergeOptions = {}): Promise<void> {
+  async merge({ safe = false, dequantize = false }: MergeOptions = {}): Promise<void> {
     this.#checkUnmerged('merge');
     if (this.#composition)
       throw new MergeError(
@@ -188,6 +189,8 @@ export class PeftModel<Base extends Module = Module> {
       if (!attached.merge || !attached.unmerge)
         throw new MergeError(name, `${tuner.peftType} is no change of weights`);
     }
+    if (!dequantize)
+      for (const { name, attached } of entries) checkUnquantized(name, this.model, attached.targets);
     for (const { attached } of entries) await attached.prepareMerge?.(this.runtime);
     const done: Entry[] = [];
     try {

@@ -3,9 +3,9 @@
  * (`modules_to_save`, biases), and base weights that came with an adapter's file. The base's own stay untouched.
  */
 import type { Runtime } from '@graftjs/compiler';
-import { type Module, nearest, Parameter } from '@graftjs/nn';
+import { type Module, nearest, Parameter, QuantizedWeight } from '@graftjs/nn';
 import { cast, type Tensor, type Variable } from '@graftjs/tensor';
-import { TargetError } from './errors.ts';
+import { MergeError, TargetError } from './errors.ts';
 import { BASE_PREFIX, UNWRAPPED_PREFIX } from './state.ts';
 import type { AttachedAdapter } from './tuner.ts';
 
@@ -137,3 +137,17 @@ export const useCopies = (replacements: readonly Replacement[]): void => {
 export const useOriginals = (replacements: readonly Replacement[]): void => {
   for (const { places, original } of [...replacements].reverse()) for (const p of places) place(p, original);
 };
+
+/** @throws MergeError where a target's weight is quantized: merging puts an f32 one in its place */
+export function checkUnquantized(adapter: string, model: Module, targets: readonly string[]): void {
+  const quantized = [...parameterPlaces(model)].flatMap(({ modulePath, parameter }) =>
+    parameter instanceof QuantizedWeight && targets.includes(modulePath) ? [{ modulePath, parameter }] : [],
+  );
+  const [first] = quantized;
+  if (!first) return;
+  const bytes = quantized.reduce((n, { parameter }) => n + 4 * parameter.size, 0);
+  throw new MergeError(
+    adapter,
+    `${first.modulePath} (${first.parameter.format}) and ${quantized.length - 1} more targets are quantized: merging stores them in f32, ${bytes} bytes; allow it by dequantize: true`,
+  );
+}
