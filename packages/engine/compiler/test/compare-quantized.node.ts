@@ -1,12 +1,12 @@
 /**
  * Products with quantized weights beside f32 ones, in turns:
  *
- *     npx tsx --conditions=@graftjs/source packages/engine/compiler/src/matmul/compare-quantized.node.ts
+ *     npx tsx --conditions=@graftjs/source packages/engine/compiler/test/compare-quantized.node.ts
  */
 import { blockOf, dequantize, type QuantizedFormat, quantizedLayout } from '@graftjs/ops';
 import { linear, matmul, type Tensor, Variable } from '@graftjs/tensor';
 import { openGpu } from '@graftjs/webgpu';
-import { Runtime } from '../runtime.ts';
+import { Runtime } from '../src/index.ts';
 
 const [m, out, inner, rounds] = [512, 1024, 512, 7];
 const gpu = await openGpu();
