@@ -30,6 +30,7 @@ def make(root):
     from adalora_schedule import make_adalora_schedule
     from bases import make_bases
     from combinations import make_combinations
+    from encoder_adapters import make_encoder_adapters
     from encoders import make_encoders
     from lora import make_lora
     from lora_starts import make_lora_starts
@@ -48,6 +49,7 @@ def make(root):
     make_bases(root)
     make_seq2seq(root)
     make_encoders(root)
+    make_encoder_adapters(root)
     make_lora(root)
     make_lora_starts(root)
     make_methods(root)

@@ -29,6 +29,7 @@ import {
   useCopies,
   useOriginals,
 } from './replacements.ts';
+import { withTaskHeads } from './task-heads.ts';
 import type { AdapterTensor, AttachedAdapter, Tuner } from './tuner.ts';
 
 /**
@@ -301,7 +302,7 @@ export class PeftModel<Base extends Module = Module> {
       throw new AdapterNameError(name, [], 'is no name: use one without dots, slashes and spaces');
     if (this.#entries.has(name)) throw new AdapterNameError(name, this.adapters, 'is there already');
     const tuner = this.#tunerOf(config.peftType);
-    const attached = await tuner.attach(this.model, config, {
+    const attached = await tuner.attach(this.model, withTaskHeads(config), {
       adapterName: name,
       random: new HostRandom(seed),
       runtime: this.runtime,
@@ -394,7 +395,7 @@ const modelTypeOf = (model: Module): string | undefined => {
 
 function outputHeadOf(model: Module): string | undefined {
   const { outputEmbeddings } = model as { outputEmbeddings?: unknown };
-  return [...model.namedModules()].find(
-    ([path, module]) => module === outputEmbeddings || path === 'lm_head',
+  return [...model.namedModules()].find(([path, module]) =>
+    outputEmbeddings ? module === outputEmbeddings : path === 'lm_head',
   )?.[0];
 }

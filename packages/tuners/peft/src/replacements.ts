@@ -7,6 +7,7 @@ import { type Module, nearest, Parameter, QuantizedWeight } from '@graftjs/nn';
 import { cast, type Tensor, type Variable } from '@graftjs/tensor';
 import { MergeError, TargetError } from './errors.ts';
 import { BASE_PREFIX, UNWRAPPED_PREFIX } from './state.ts';
+import { taskHeads } from './task-heads.ts';
 import type { AttachedAdapter } from './tuner.ts';
 
 /** A field of a module that holds a parameter. */
@@ -52,7 +53,7 @@ export function trainedCopies(model: Module, attached: AttachedAdapter): Replace
   const places = [...parameterPlaces(model)];
   const saved = config.modulesToSave ?? [];
   for (const name of saved) {
-    if (places.some((p) => isInside(p.modulePath, name))) continue;
+    if (places.some((p) => isInside(p.modulePath, name)) || taskHeads(config).includes(name)) continue;
     const available = [...new Set(places.map((p) => p.modulePath.split('.').at(-1)!))];
     throw new TargetError(`modules_to_save: no module with weights is called ${JSON.stringify(name)}`, {
       asked: saved,

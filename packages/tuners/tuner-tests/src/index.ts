@@ -6,3 +6,4 @@ export { testPromptAgainstPeft } from './test-prompt-against-peft.ts';
 export { type PromptOnText, testPromptOnText } from './test-prompt-on-text.ts';
 export { testTuner } from './test-tuner.ts';
 export { type Cell, cells, type TunerCase } from './tuner-case.ts';
+export { testEncoderAgainstPeft } from './test-encoder-against-peft.ts';

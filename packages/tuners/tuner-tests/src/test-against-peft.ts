@@ -140,7 +140,7 @@ async function batchOf(expected: Weights, { learnsFirst }: AnyModel): Promise<Pe
 }
 
 /** A name in memory without the adapter's. */
-const onDisk = (name: string): string =>
+export const onDisk = (name: string): string =>
   name.replace(/\.(modules_to_save\.)?default(?=\.|$)/, '').replace(/(lora_magnitude_vector)\.weight$/, '$1');
 
 /** Sets have no order in Python. */
