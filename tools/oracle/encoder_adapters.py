@@ -32,12 +32,6 @@ CASES = {
     ),
     "ia3-bert-sequence": ("bert-sequence", "IA3Config", dict(task_type="SEQ_CLS")),
     "ia3-roberta-sequence": ("roberta-sequence", "IA3Config", dict(task_type="SEQ_CLS")),
-    "prompt-bert-sequence": ("bert-sequence", "PromptTuningConfig", dict(task_type="SEQ_CLS", num_virtual_tokens=3)),
-    "prompt-roberta-sequence": (
-        "roberta-sequence",
-        "PromptTuningConfig",
-        dict(task_type="SEQ_CLS", num_virtual_tokens=3),
-    ),
 }
 
 
@@ -57,17 +51,15 @@ def make_case(root, name, seed):
     model = peft.get_peft_model(load_encoder(root, base), getattr(peft, config)(**options)).eval()
     perturb(model, seed, 0.1)
     save_adapter(model, folder / "adapter")
-    # What is saved counts: loaded anew. Prompts are computed when they are saved and not trained after that.
-    trains = not model.peft_config["default"].is_prompt_learning
-    model = peft.PeftModel.from_pretrained(load_encoder(root, base), folder / "adapter", is_trainable=trains).eval()
+    # What is saved counts: loaded anew.
+    model = peft.PeftModel.from_pretrained(load_encoder(root, base), folder / "adapter", is_trainable=True).eval()
     head = ENCODERS[base][0]
     batch = text_batch(model.config, seed, **ENCODERS[base][2])
     labels = labels_of(head, model.config, batch, seed)
     output = model(**batch, **labels)
-    if trains:
-        output.loss.backward()
+    output.loss.backward()
     logits = torch.stack((output.start_logits, output.end_logits), dim=-1) if head == "answers" else output.logits
-    gradients = prefixed("grad.", disk_gradients(model)) if trains else {}
+    gradients = prefixed("grad.", disk_gradients(model))
     tensors = {**batch, **labels, "logits": logits, "loss": output.loss, **gradients}
     save_tensors(folder / "expected.safetensors", tensors)
     (folder / "case.json").write_text(json.dumps({"base": base}, indent=2) + "\n")
