@@ -22,7 +22,6 @@ FOLDER = "encoder-adapters"
 CASES = {
     "lora-bert-sequence": ("bert-sequence", "LoraConfig", dict(r=4, task_type="SEQ_CLS")),
     "lora-bert-tokens": ("bert-tokens", "LoraConfig", dict(r=4, task_type="TOKEN_CLS")),
-    "lora-bert-answers": ("bert-answers", "LoraConfig", dict(r=4, task_type="QUESTION_ANS")),
     "lora-bert-masked-lm": ("bert-masked-lm", "LoraConfig", dict(r=4, target_modules="all-linear")),
     "lora-roberta-sequence": ("roberta-sequence", "LoraConfig", dict(r=4, task_type="SEQ_CLS", use_dora=True)),
     "lora-distilbert-sequence": (
