@@ -4,7 +4,7 @@ Each tuner's package says in `oracle.json` what to make:
 
     { "config": "IA3Config", "cases": { "default": { "base": "llama-gqa-untied", "options": {} } } }
 
-A case may also have `perturb` (how far trained values are moved, 0.1), `gradients: false`, and `merged: false` where
+A case may also have `tasks` (of the two rows), `perturb` (how far trained values are moved, 0.1), `gradients: false`, and `merged: false` where
 peft does not merge, or merges into what modules share.
 
 BOFT's CUDA extension is replaced by boft_blocks.py.
@@ -55,9 +55,10 @@ def make_case(bases, folder, config, case, seed):
     batch = padded_batch(seed, ignored=((0, 1, 2, 7), (0, 1)))
     with torch.no_grad():
         base_logits = load_base(base)(**batch).logits
-    output = model(**batch)
+    tasks = {"task_ids": torch.tensor(case["tasks"])} if "tasks" in case else {}
+    output = model(**batch, **tasks)
     output.loss.backward()
-    tensors = {**batch, "base_logits": base_logits, "logits": output.logits.detach(), "loss": output.loss.detach()}
+    tensors = {**batch, **tasks, "base_logits": base_logits, "logits": output.logits.detach(), "loss": output.loss.detach()}
     if case.get("gradients", True):
         tensors |= prefixed("grad.", disk_gradients(model))
     if case.get("merged", True):

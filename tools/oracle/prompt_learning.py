@@ -4,7 +4,7 @@ Each tuner's package says in `oracle-prompts.json` what to make:
 
     { "cases": { "random": { "config": "PromptTuningConfig", "base": "llama-gqa-tied", "options": {} } } }
 
-A case may also have `"greedy": true`, for tokens that peft generates, a `seed`, and `task_ids` of the two rows.
+A case may also have `perturb` (how far trained values are moved), `"greedy": true`, for tokens that peft generates, a `seed`, and `task_ids` of the two rows.
 
 python prompt_learning.py NAME...      makes the fixtures of these packages alone
 """
@@ -23,6 +23,7 @@ from bases import generate, load_base, widen_base
 from batches import padded_batch
 from float64 import Float64Everywhere, assert_float64
 from lora import save_adapter
+from methods import perturb
 from tensors import deviation, prefixed, save_tensors
 
 PACKAGES = Path(__file__).parents[2] / "packages" / "tuners"
@@ -64,8 +65,11 @@ def make_case(bases, folder, case, seed):
     base = bases / case["base"]
     torch.manual_seed(seed)
     model = new_model(load_base(base), case)
-    save_adapter(model, folder / "adapter")
+    if "perturb" in case:
+        perturb(model, seed, case["perturb"])
+    # Before the file is made: peft's CPT changes values in a pass.
     save_tensors(folder / "trained.safetensors", trained(model))
+    save_adapter(model, folder / "adapter")
 
     batch = padded_batch(seed, ignored=((0, 1, 2, 7), (5,)))
     tasks = {"task_ids": torch.tensor(case["task_ids"])} if "task_ids" in case else {}

@@ -27,6 +27,7 @@ export abstract class CrossAttentionBlock<
     const attended = this.attend(x, pass, context);
     return this.feed(
       this.sublayer(attended, crossAttentionNorm, run, this.crossAttentionOutput, context),
+      pass,
       context,
     );
   }

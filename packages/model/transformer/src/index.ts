@@ -14,7 +14,13 @@ export {
   type PassInputs,
 } from './multi-head-attention.ts';
 export { PostNormBlock, type PostNormParts } from './post-norm-block.ts';
-export { type BlockParts, type Norm, PreNormBlock, type SublayerDetails } from './pre-norm-block.ts';
+export {
+  type BlockDetails,
+  type BlockParts,
+  type Norm,
+  PreNormBlock,
+  type SublayerDetails,
+} from './pre-norm-block.ts';
 export { type RelativeBuckets, RelativePositions, relativeBucket } from './relative-position-bias.ts';
 export {
   type RotaryOptions,

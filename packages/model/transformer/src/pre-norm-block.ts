@@ -14,6 +14,16 @@ export interface SublayerDetails {
   readonly context: Context;
 }
 
+/** What an attachment to a block's output sees. */
+export interface BlockDetails {
+  readonly block: Module;
+  /** Which keys are padding, as the pass was told. */
+  readonly keyMask?: Tensor | undefined;
+  /** Where in its row the text of each token begins and ends, where rows hold several. */
+  readonly segments?: Tensor | undefined;
+  readonly context: Context;
+}
+
 /** A norm as blocks use it. */
 export interface Norm {
   forward(x: Tensor): Tensor;
@@ -32,11 +42,13 @@ export abstract class PreNormBlock<Pass extends PassInputs = never> extends Modu
   /** Outputs of the two sub-layers, before their skip connections. */
   readonly attentionOutput: Site<SublayerDetails> = new Site();
   readonly mlpOutput: Site<SublayerDetails> = new Site();
+  /** What the block gives to the next one, `[b, t, hidden]`. */
+  readonly output: Site<BlockDetails> = new Site();
 
   abstract get parts(): BlockParts<Pass>;
 
   forward(x: Tensor, pass: Pass, context: Context): Tensor {
-    return this.feed(this.attend(x, pass, context), context);
+    return this.feed(this.attend(x, pass, context), pass, context);
   }
 
   protected attend(x: Tensor, pass: Pass, context: Context): Tensor {
@@ -45,9 +57,11 @@ export abstract class PreNormBlock<Pass extends PassInputs = never> extends Modu
     return this.sublayer(x, attentionNorm, run, this.attentionOutput, context);
   }
 
-  protected feed(x: Tensor, context: Context): Tensor {
+  protected feed(x: Tensor, { keyMask, segments }: Pass, context: Context): Tensor {
     const { mlpNorm, mlp } = this.parts;
-    return this.sublayer(x, mlpNorm, (input) => mlp.forward(input, context), this.mlpOutput, context);
+    const run = (input: Tensor): Tensor => mlp.forward(input, context);
+    const fed = this.sublayer(x, mlpNorm, run, this.mlpOutput, context);
+    return this.output.apply(fed, { block: this, keyMask, segments, context });
   }
 
   /** `x + site(run(norm(x)))` */

@@ -13,8 +13,8 @@
 
 import { type Context, type HostRandom, normalArray, Parameter, trainingDropout } from '@graftjs/nn';
 import { layerNorm } from '@graftjs/ops';
+import { activations } from '@graftjs/peft';
 import { add, less, linear, mean, mul, ones, sigmoid, sub, type Tensor, where } from '@graftjs/tensor';
-import { activations } from './activations.ts';
 import { compacterProjection } from './compacter.ts';
 import type { BottleneckConfig } from './config.ts';
 import { denseProjection, type Projection, type ProjectionShape } from './projection.ts';

@@ -4,6 +4,7 @@ import {
   type AdapterState,
   type AttachContext,
   type AttachedAdapter,
+  activations,
   BASE_PREFIX,
   ConfigError,
   readParameters,
@@ -11,7 +12,6 @@ import {
   type Tuner,
   writeParameters,
 } from '@graftjs/peft';
-import { activations } from './activations.ts';
 import { BottleneckAdapter } from './adapter.ts';
 import { sharedParameters } from './compacter.ts';
 import {

@@ -7,10 +7,10 @@ import {
   field,
   floatKeys,
   makeConfig,
+  nonLinearities,
   type ParsedConfig,
   parseConfig,
 } from '@graftjs/peft';
-import { nonLinearities } from './activations.ts';
 
 type JsonObject = Parameters<typeof parseConfig>[1];
 

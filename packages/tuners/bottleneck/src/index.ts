@@ -1,5 +1,4 @@
-export type { AdapterHubModel } from '@graftjs/peft';
-export type { NonLinearity } from './activations.ts';
+export type { AdapterHubModel, NonLinearity } from '@graftjs/peft';
 export { fromAdapterHub, fusionFromAdapterHub, fusionToAdapterHub, toAdapterHub } from './adapterhub.ts';
 export { blockNorms } from './block-norms.ts';
 export { bottleneck } from './bottleneck.ts';

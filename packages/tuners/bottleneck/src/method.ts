@@ -2,13 +2,14 @@ import { ADAPTER_CONFIG, readJsonObject } from '@graftjs/checkpoint';
 import type { Method, OtherForm } from '@graftjs/peft';
 import { fromAdapterHub, toAdapterHub } from './adapterhub.ts';
 import { bottleneck } from './bottleneck.ts';
-import { bottleneckSchema, doubleSeqBnConfig, parBnConfig, seqBnConfig } from './config.ts';
+import { bottleneckSchema, compacterConfig, doubleSeqBnConfig, parBnConfig, seqBnConfig } from './config.ts';
 
 const adapterHub: OtherForm = {
   folder: 'adapterhub',
   read: async (folder) => {
     const { config, peft_type } = await readJsonObject(folder, ADAPTER_CONFIG);
-    return peft_type === undefined && config !== undefined ? fromAdapterHub(folder) : undefined;
+    const isBottleneck = typeof config === 'object' && config !== null && !('architecture' in config);
+    return peft_type === undefined && isBottleneck ? fromAdapterHub(folder) : undefined;
   },
   write: (folder, { name, config }) =>
     toAdapterHub(folder, {
@@ -43,5 +44,12 @@ export const methods: readonly Method[] = [
     about: 'A small network beside the feed-forward network of every block',
     paper: 'He et al., 2021, arXiv:2110.04366',
     config: parBnConfig,
+  },
+  {
+    ...shared,
+    name: 'compacter',
+    about: 'Houlsby adapters whose matrices are sums of Kronecker products',
+    paper: 'Karimi Mahabadi et al., 2021, arXiv:2106.04647',
+    config: compacterConfig,
   },
 ];

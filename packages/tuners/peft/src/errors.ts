@@ -163,3 +163,14 @@ export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
+
+/** A pass over adapters of several tasks that does not say which texts are of which. */
+export class TaskIdsError extends PeftError {
+  override readonly name = 'TaskIdsError';
+  readonly tasks: number;
+
+  constructor(tasks: number) {
+    super(`the adapter has ${tasks} tasks: give the Context taskIds, i32 [b], the task of each text`);
+    this.tasks = tasks;
+  }
+}

@@ -1,3 +1,4 @@
+export { activations, type NonLinearity, nonLinearities } from './activations.ts';
 export * from './adapterhub/index.ts';
 export { type AddedChange, addedChange } from './added-change.ts';
 export { angles } from './angles.ts';

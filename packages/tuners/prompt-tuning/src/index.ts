@@ -1,3 +1,4 @@
+export { TaskIdsError } from '@graftjs/peft';
 export {
   type PromptTuningConfig,
   type PromptTuningOptions,
@@ -12,7 +13,6 @@ export {
   multitaskPromptTuningConfig,
   multitaskPromptTuningSchema,
 } from './multitask-config.ts';
-export { TaskIdsError } from './multitask-prompt.ts';
 export {
   type MultitaskPromptTuningTools,
   multitaskPromptTuning,

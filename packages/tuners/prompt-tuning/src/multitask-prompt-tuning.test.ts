@@ -2,13 +2,12 @@ import { memoryFolder } from '@graftjs/checkpoint';
 import { Runtime } from '@graftjs/compiler';
 import type { CausalLM } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
-import { type AdapterState, AdapterStateError, ConfigError, PeftModel } from '@graftjs/peft';
+import { type AdapterState, AdapterStateError, ConfigError, PeftModel, TaskIdsError } from '@graftjs/peft';
 import { Variable } from '@graftjs/tensor';
 import { smallModel } from '@graftjs/tuner-tests';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type MultitaskPromptTuningOptions, multitaskPromptTuningConfig } from './multitask-config.ts';
-import { TaskIdsError } from './multitask-prompt.ts';
 import { multitaskPromptTuning, multitaskPromptTuningWith } from './multitask-prompt-tuning.ts';
 
 let gpu: Gpu;

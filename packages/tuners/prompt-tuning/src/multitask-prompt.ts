@@ -5,19 +5,8 @@
  *     P_k = E ∘ (C_k R_k),   E [n, d], C_k [n, r], R_k [r, d]
  */
 import { type Context, type Embedding, type HostRandom, Module, normalArray, Parameter } from '@graftjs/nn';
-import { newTable, PeftError, PROMPT_KEY, type PromptEncoder } from '@graftjs/peft';
+import { newTable, PROMPT_KEY, type PromptEncoder, TaskIdsError } from '@graftjs/peft';
 import { matmul, mul, type Tensor, take } from '@graftjs/tensor';
-
-/** A pass over a prompt of several tasks that does not say which texts are of which. */
-export class TaskIdsError extends PeftError {
-  override readonly name = 'TaskIdsError';
-  readonly tasks: number;
-
-  constructor(tasks: number) {
-    super(`the prompt has ${tasks} tasks: give the Context taskIds, i32 [b], the task of each text`);
-    this.tasks = tasks;
-  }
-}
 
 export interface MultitaskPromptOptions {
   readonly count: number;

@@ -1,8 +1,9 @@
 import { type Folder, memoryFolder, openSafetensors, readAdapter, type Weights } from '@graftjs/checkpoint';
 import { Runtime } from '@graftjs/compiler';
 import { architectures, loadModel, seq2seqArchitectures } from '@graftjs/models';
-import { MergeError, PeftModel, type Tuner } from '@graftjs/peft';
-import { gradients, mul, Variable } from '@graftjs/tensor';
+import { Context } from '@graftjs/nn';
+import { type AdapterConfig, MergeError, PeftModel, type Tuner } from '@graftjs/peft';
+import { gradients, mul, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type AnyModel, anyModel } from './any-model.ts';
@@ -18,6 +19,8 @@ export interface PeftCases {
   readonly cases: readonly string[];
   /** How far numbers may be apart, relative to their size. Default 1e-4. */
   readonly tolerance?: number;
+  /** The mean loss where it is not that of the labels alone. */
+  readonly loss?: (logits: Tensor, labels: Tensor, config: AdapterConfig) => Tensor;
   /** Keys of `adapter_config.json` that this side writes otherwise, and why. */
   readonly otherwise?: Readonly<Record<string, string>>;
 }
@@ -57,7 +60,7 @@ export function testAgainstPeft({
     test('logits, loss and every gradient', async () => {
       const { tried, peft, expected, batch } = await open();
       const trained = peft.trainableParameters();
-      const logits = tried.logits(batch);
+      const logits = tried.logits(batch, contextOf(batch));
       const loss = mul(tried.lossSum(logits, batch.labels), 1 / batch.supervised);
       const got = await runtime.evaluate([logits, loss, ...gradients(loss, [...trained.values()])]);
       const wanted = await expected.readFloat32('logits');
@@ -87,7 +90,7 @@ export function testAgainstPeft({
         return;
       }
       expect(error).toBeUndefined();
-      const [got] = await runtime.evaluate([tried.logits(batch)]);
+      const [got] = await runtime.evaluate([tried.logits(batch, contextOf(batch))]);
       const wanted = await expected.readFloat32(there ? 'merged_logits' : 'logits');
       expect(deviation(got!, wanted, batch.isToken)).toBeLessThan(tolerance);
     });
@@ -117,6 +120,8 @@ interface PeftBatch {
   readonly inputIds: Variable;
   readonly keyMask: Variable;
   readonly labels: Variable;
+  /** Of its rows, where the adapter has several tasks. */
+  readonly taskIds?: Variable;
   /** Tokens that count in the loss. */
   readonly supervised: number;
   /** Whether an element of the logits is of a token, not of padding. */
@@ -133,11 +138,16 @@ async function batchOf(expected: Weights, { learnsFirst }: AnyModel): Promise<Pe
     inputIds: new Variable(shape, await read('input_ids')),
     keyMask: new Variable(shape, mask.slice()),
     labels: new Variable(shape, labels.slice()),
+    ...(expected.tensors.has('task_ids')
+      ? { taskIds: new Variable([shape[0]!], await read('task_ids')) }
+      : {}),
     supervised: labels.filter((label, i) => label !== -100 && (learnsFirst || i % shape[1]! > 0)).length,
     // A decoder behind an encoder reads padding as any token, there and here.
     isToken: (i) => learnsFirst || mask[Math.floor(i / vocabulary)] === 1,
   };
 }
+
+const contextOf = ({ taskIds }: PeftBatch): Context => new Context(taskIds ? { taskIds } : {});
 
 /** A name in memory without the adapter's. */
 export const onDisk = (name: string): string =>

@@ -13,7 +13,13 @@ import { deviation, openBase, type PeftCases, sorted } from './test-against-peft
  * As `testAgainstPeft` for methods of prompt learning, whose files need not hold what is trained: fixtures in
  * `prompts/` have that in `trained.safetensors`, and in `adapter/` what PEFT made of it.
  */
-export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4 }: PeftCases): void {
+export function testPromptAgainstPeft({
+  tuner,
+  fixtures,
+  cases,
+  tolerance = 1e-4,
+  loss: meanLoss,
+}: PeftCases): void {
   let gpu: Gpu;
   let runtime: Runtime;
   beforeAll(async () => {
@@ -86,7 +92,7 @@ export function testPromptAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-4
 
       // Built where the pass is one of training, and with the adapter on.
       const output = logits(true);
-      const loss = mul(lossSum(output, labels), 1 / supervised);
+      const loss = meanLoss?.(output, labels, config) ?? mul(lossSum(output, labels), 1 / supervised);
       const got = await runtime.evaluate([output, loss, ...gradients(loss, [...trained.values()])]);
       const wanted = await expected.readFloat32('logits');
       expect(deviation(got[0]!, wanted, isToken), 'logits').toBeLessThan(tolerance);

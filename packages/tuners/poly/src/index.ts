@@ -1,0 +1,2 @@
+export { methods } from './method.ts';
+export { type PolyConfig, poly, polyConfig } from './poly.ts';
