@@ -1,0 +1,60 @@
+import { seqBnConfig } from '@graftjs/bottleneck';
+import type { CausalLM } from '@graftjs/models';
+import { ConfigError, TargetError } from '@graftjs/peft';
+import { smallModel, testTuner } from '@graftjs/tuner-tests';
+import { expect, test } from 'vitest';
+import { configUnion, gatedLoraConfig, gatedPrefixConfig } from './config.ts';
+import { gatedLora } from './gated-lora.ts';
+import { mamConfig, union, uniPeltConfig } from './presets.ts';
+
+const skip = {
+  merges: 'a prefix and networks are no change of weights',
+  'refuses wrong targets': 'it goes into every block',
+  'starts as the base': 'the prefix takes part in attention from the start',
+};
+
+/** Width of a layer's keys. */
+const keysOf = (model: CausalLM): number => {
+  const { heads } = model.blocks[0]!.parts.attention;
+  return heads.kvHeads * heads.headDim;
+};
+
+testTuner({
+  name: 'UniPELT',
+  tuner: union,
+  config: () =>
+    uniPeltConfig({
+      prefix: gatedPrefixConfig({ prefixLength: 2, flat: true }),
+      adapter: seqBnConfig({ reductionFactor: 4 }),
+      lora: gatedLoraConfig({ r: 2 }),
+    }),
+  parameterCount: (model) => {
+    const { hiddenSize: d, layers } = model.config;
+    const [keys, m] = [keysOf(model), d / 4];
+    const gate = d + 1;
+    // q gives d numbers, v as many as a layer has keys
+    const lora = 2 * (2 * d) + 2 * (d + keys) + 2 * gate;
+    return layers * (2 * 2 * keys + gate + (2 * m * d + d + m + gate) + lora);
+  },
+  skip,
+  skipModels: { gpt2: 'its attention has one projection for queries, keys and values' },
+});
+
+testTuner({
+  name: 'Mix-and-match',
+  tuner: union,
+  config: () => mamConfig({ prefix: gatedPrefixConfig({ prefixLength: 2, bottleneckSize: 4 }) }),
+  parameterCount: (model) => {
+    const { hiddenSize: d, layers } = model.config;
+    const [size, m] = [2 * layers * keysOf(model), d / 2];
+    return 2 * d + 4 * d + 4 + size * 4 + size + layers * (2 * m * d + d + m);
+  },
+  skip,
+});
+
+test('what cannot be united is refused', () => {
+  expect(() => configUnion([])).toThrow(ConfigError);
+  expect(() => configUnion([mamConfig()])).toThrow(/union in a union/);
+  const context = { adapterName: 'default' } as Parameters<typeof gatedLora.attach>[2];
+  expect(() => gatedLora.attach(smallModel('gpt2'), gatedLoraConfig(), context)).toThrow(TargetError);
+});
