@@ -48,6 +48,7 @@ export abstract class DecoderBlock<Pass extends PassInputs = never> extends PreN
       mlpOutputNorm?.forward(fed) ?? fed,
       details(input, residual, mlpNorm),
     );
-    return isPost ? mlpNorm.forward(add(middle, output)) : add(middle, output);
+    const given = isPost ? mlpNorm.forward(add(middle, output)) : add(middle, output);
+    return this.give(given, pass, context);
   }
 }

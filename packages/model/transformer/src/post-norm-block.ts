@@ -1,7 +1,7 @@
 import { type Context, Module, Site } from '@graftjs/nn';
 import { add, type Tensor } from '@graftjs/tensor';
 import type { MultiHeadAttention, PassInputs } from './multi-head-attention.ts';
-import type { Norm, SublayerDetails } from './pre-norm-block.ts';
+import type { BlockDetails, Norm, SublayerDetails } from './pre-norm-block.ts';
 
 /** The parts of a block that normalises after its skip connections. */
 export interface PostNormParts<Pass extends PassInputs> {
@@ -19,6 +19,8 @@ export abstract class PostNormBlock<Pass extends PassInputs = PassInputs> extend
   /** Outputs of the two sub-layers, before their skip connections. */
   readonly attentionOutput: Site<SublayerDetails> = new Site();
   readonly mlpOutput: Site<SublayerDetails> = new Site();
+  /** What the block gives to the next one, `[b, t, hidden]`. */
+  readonly blockOutput: Site<BlockDetails> = new Site();
 
   abstract get parts(): PostNormParts<Pass>;
 
@@ -26,7 +28,10 @@ export abstract class PostNormBlock<Pass extends PassInputs = PassInputs> extend
     const parts = this.parts;
     const attended = parts.attend(x, pass, context);
     const middle = this.#close(x, attended, parts.attentionNorm, this.attentionOutput, context);
-    return this.#close(middle, parts.feed(middle, context), parts.mlpNorm, this.mlpOutput, context);
+    const fed = parts.feed(middle, context);
+    const output = this.#close(middle, fed, parts.mlpNorm, this.mlpOutput, context);
+    const { keyMask, segments } = pass;
+    return this.blockOutput.apply(output, { block: this, keyMask, segments, context });
   }
 
   /** `norm(x + site(y))` */

@@ -43,7 +43,7 @@ export abstract class PreNormBlock<Pass extends PassInputs = never> extends Modu
   readonly attentionOutput: Site<SublayerDetails> = new Site();
   readonly mlpOutput: Site<SublayerDetails> = new Site();
   /** What the block gives to the next one, `[b, t, hidden]`. */
-  readonly output: Site<BlockDetails> = new Site();
+  readonly blockOutput: Site<BlockDetails> = new Site();
 
   abstract get parts(): BlockParts<Pass>;
 
@@ -57,11 +57,15 @@ export abstract class PreNormBlock<Pass extends PassInputs = never> extends Modu
     return this.sublayer(x, attentionNorm, run, this.attentionOutput, context);
   }
 
-  protected feed(x: Tensor, { keyMask, segments }: Pass, context: Context): Tensor {
+  protected feed(x: Tensor, pass: Pass, context: Context): Tensor {
     const { mlpNorm, mlp } = this.parts;
     const run = (input: Tensor): Tensor => mlp.forward(input, context);
-    const fed = this.sublayer(x, mlpNorm, run, this.mlpOutput, context);
-    return this.output.apply(fed, { block: this, keyMask, segments, context });
+    return this.give(this.sublayer(x, mlpNorm, run, this.mlpOutput, context), pass, context);
+  }
+
+  /** What goes to the next block. */
+  protected give(output: Tensor, { keyMask, segments }: Pass, context: Context): Tensor {
+    return this.blockOutput.apply(output, { block: this, keyMask, segments, context });
   }
 
   /** `x + site(run(norm(x)))` */

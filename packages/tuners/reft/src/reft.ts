@@ -65,11 +65,11 @@ function placesFor(model: Module, config: ReftConfig, { random }: AttachContext)
   });
 }
 
-/** Modules with sub-layers that say what they give. */
+/** Blocks. */
 const blocksOf = (model: Module): [string, Site<BlockDetails>][] =>
   [...model.namedModules()].flatMap(([path, module]): [string, Site<BlockDetails>][] => {
-    const { mlpOutput, output } = module as { mlpOutput?: unknown; output?: unknown };
-    return mlpOutput instanceof Site && output instanceof Site ? [[path, output as Site<BlockDetails>]] : [];
+    const { blockOutput } = module as { blockOutput?: unknown };
+    return blockOutput instanceof Site ? [[path, blockOutput as Site<BlockDetails>]] : [];
   });
 
 class ReftAdapter implements AttachedAdapter<ReftConfig> {
