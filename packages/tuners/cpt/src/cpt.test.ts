@@ -14,6 +14,7 @@ testTuner({
       optProjectionFormatEpsilon: 20,
     }),
   parameterCount: ({ config }) => 3 * config.hiddenSize,
+  skipModels: { t5: 'CPT is for decoders' },
   skip: {
     'starts as the base': 'examples take part in attention from the start',
     merges: 'a prompt is no change of weights',
