@@ -64,7 +64,7 @@ const tasks: Readonly<Record<string, Compared>> = {
     entries: [
       ['ia3'],
       ['lora'],
-      ['ln-tuning'],
+      ['ln-tuning', { targetModules: ['LayerNorm'] }],
       ['bitfit'],
       ['houlsby'],
       ['houlsby', { leaveOut: [0, 1, 2] }],

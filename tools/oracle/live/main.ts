@@ -55,7 +55,7 @@ const [written, loaded] = [new Map<string, number>(), new Map<string, number>()]
 const blame = (dir: string, what: string): void =>
   void problems.set(dir, [...(problems.get(dir) ?? []), what]);
 
-for (const method of await Promise.all(chosen.map((name) => catalog.method(name)))) {
+for (const [index, method] of (await Promise.all(chosen.map((name) => catalog.method(name)))).entries()) {
   const tuner = await tunerOf(method);
   const why = withoutPeft[tuner.peftType];
   if (why) {
@@ -63,7 +63,7 @@ for (const method of await Promise.all(chosen.map((name) => catalog.method(name)
     continue;
   }
   for (let i = 0; i < Number(values.configs); i++) {
-    const seed = 1000 * Number(values.seed) + i;
+    const seed = 10_000 * Number(values.seed) + 100 * index + i;
     const base = fileURLToPath(new URL(`../fixtures/${bases[i % bases.length]}`, import.meta.url));
     const model = await openBase(base, runtime);
     const one = await draw(method, model, seed, async (config) => {

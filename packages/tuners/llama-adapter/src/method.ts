@@ -16,6 +16,6 @@ export const methods: readonly Method[] = [
       const { layers } = (model as { config?: { layers?: number } }).config ?? {};
       return { adapterLayers: Math.max(1, (layers ?? 1) - 2) };
     },
-    learningRate: 1e-2,
+    learningRate: 3e-2,
   },
 ];

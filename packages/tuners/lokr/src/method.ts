@@ -9,6 +9,6 @@ export const methods: readonly Method[] = [
     tuner: lokr,
     schema: lokrSchema,
     config: lokrConfig,
-    learningRate: 0.005,
+    learningRate: 1e-2,
   },
 ];

@@ -10,6 +10,6 @@ export const methods: readonly Method[] = [
     schema: missSchema,
     config: missConfig,
     fit: ({ model }) => ({ r: commonBlockSize(model, missSchema.r.initial) }),
-    learningRate: 0.0002,
+    learningRate: 6e-4,
   },
 ];

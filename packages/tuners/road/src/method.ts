@@ -10,6 +10,6 @@ export const methods: readonly Method[] = [
     schema: roadSchema,
     config: roadConfig,
     fit: ({ model }) => ({ groupSize: commonBlockSize(model, 64) }),
-    learningRate: 0.005,
+    learningRate: 1e-2,
   },
 ];
