@@ -9,12 +9,16 @@ testTuner({
   tuner: c3a,
   // kernels of zeros: those that PEFT starts with change the model
   config: () =>
-    c3aConfig({ blockSize, initWeights: true, targetModules: ['mlp.c_proj', 'v_proj', 'v', 'wo'] }),
+    c3aConfig({
+      blockSize,
+      initWeights: true,
+      targetModules: ['mlp.c_proj', 'v_proj', 'v', 'wo', 'query_key_value'],
+    }),
   // one number in `blockSize` weights
   parameterCount: (model) => {
     let count = 0;
     for (const [path, module] of model.namedModules())
-      if (module instanceof Linear && /\.(mlp\.c_proj|v_proj|v|wo)$/.test(path))
+      if (module instanceof Linear && /\.(mlp\.c_proj|v_proj|v|wo|query_key_value)$/.test(path))
         count += (module.inFeatures * module.outFeatures) / blockSize;
     return count;
   },

@@ -17,8 +17,12 @@ testTuner({
     config: llamaAdapterConfig({ adapterLen: 4, adapterLayers: 1, targetModules: 'attention' }),
     message: /none is named "attention"/,
   },
+  skipModels: {
+    gpt_neox: 'has other projections: it is refused, see below',
+    gemma3_text: 'norms its keys: it is refused, see below',
+    t5: 'PEFT has it for decoders of Llama, Mistral and GPT-2 alone',
+  },
   skip: { merges: 'a prompt is no change of weights' },
-  skipModels: { t5: 'PEFT has it for decoders of Llama, Mistral and GPT-2 alone' },
   learningRate: 0.1,
 });
 
@@ -57,6 +61,12 @@ test.each(['llama', 'gpt2'])('%s: with a cache the same tokens as without', asyn
   const generator = new Generator(runtime, model);
   expect(await generator.generate(prompt, { maxNewTokens: 8, stopIds: [] })).toEqual(wanted);
   generator.close();
+});
+
+test.each(['gpt_neox', 'gemma3_text'])('%s has attention that it does not know', async (modelType) => {
+  const { peft } = fresh(modelType);
+  const adding = peft.addAdapter('default', llamaAdapterConfig({ adapterLen: 3, adapterLayers: 2 }));
+  await expect(adding).rejects.toThrow(TargetError);
 });
 
 test('the upper layers, and no more than there are', async () => {

@@ -7,7 +7,7 @@
  *
  * GPT-2's is added after the output projection, as PEFT does: y = attention(x) + g softmax(…) (P Wᵥᵀ).
  */
-import { type Context, type HostRandom, Linear, type Module, normalArray, Parameter } from '@graftjs/nn';
+import { type Context, type HostRandom, Linear, normalArray, Parameter } from '@graftjs/nn';
 import { attention } from '@graftjs/ops';
 import { add, broadcastTo, mul, narrow, permute, reshape, type Tensor } from '@graftjs/tensor';
 import type { DecoderBlock, MultiHeadAttention } from '@graftjs/transformer';
@@ -19,9 +19,10 @@ interface Projections {
   readonly output: Linear | undefined;
 }
 
-/** @returns undefined where the layer has no projections that are known */
-export function projectionsOf(layer: Module): Projections | undefined {
-  const { k_proj, v_proj, o_proj, c_attn } = layer as unknown as Readonly<Record<string, unknown>>;
+/** @returns undefined where the layer has no projections that are known, or norms or caps that a prompt would miss */
+export function projectionsOf(layer: MultiHeadAttention): Projections | undefined {
+  const { k_proj, v_proj, o_proj, k_norm, c_attn } = layer as unknown as Readonly<Record<string, unknown>>;
+  if (k_norm || layer.heads.softcap !== undefined) return undefined;
   if (k_proj instanceof Linear && v_proj instanceof Linear && o_proj instanceof Linear)
     return {
       keysAndValues: (prompt, context) => [k_proj.forward(prompt, context), v_proj.forward(prompt, context)],

@@ -32,6 +32,30 @@ const configs: Readonly<Record<string, JsonObject>> = {
     num_key_value_heads: 1,
     tie_word_embeddings: true,
   },
+  // Projections that are fused head by head, attention and MLP side by side, half of each head rotated.
+  gpt_neox: {
+    ...common,
+    model_type: 'gpt_neox',
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    rotary_pct: 0.5,
+  },
+  // Scaled embeddings, norms of heads and of what sub-layers give, a window in the first layer.
+  gemma3_text: {
+    ...common,
+    model_type: 'gemma3_text',
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 4,
+    query_pre_attn_scalar: 4,
+    sliding_window: 4,
+    sliding_window_pattern: 2,
+  },
   gpt2: { ...common, model_type: 'gpt2', n_embd: 16, n_layer: 2, n_head: 2, n_positions: 64 },
 };
 

@@ -7,10 +7,16 @@ const nFrequency = 30;
 testTuner({
   name: 'WaveFT',
   tuner: waveft,
-  config: () => waveftConfig({ nFrequency, scaling: 3, targetModules: ['mlp.c_proj', 'v_proj', 'v', 'wo'] }),
+  config: () =>
+    waveftConfig({
+      nFrequency,
+      scaling: 3,
+      targetModules: ['mlp.c_proj', 'v_proj', 'v', 'wo', 'query_key_value'],
+    }),
   parameterCount: (model) =>
     [...model.namedModules()].filter(
-      ([path, module]) => module instanceof Linear && /\.(mlp\.c_proj|v_proj|v|wo)$/.test(path),
+      ([path, module]) =>
+        module instanceof Linear && /\.(mlp\.c_proj|v_proj|v|wo|query_key_value)$/.test(path),
     ).length * nFrequency,
   wrongTargets: { config: waveftConfig({ targetModules: ['v_porj'] }), message: /v_porj/ },
 });
