@@ -8,7 +8,7 @@ import { linear, matmul, type Tensor, Variable } from '@graftjs/tensor';
 import { openGpu } from '@graftjs/webgpu';
 import { Runtime } from '../src/index.ts';
 
-const [m, out, inner, rounds] = [512, 1024, 512, 7];
+const [m, out, inner, rounds] = [256, 512, 512, 5];
 const gpu = await openGpu();
 const runtime = new Runtime(gpu);
 const floats = (shape: number[]): Variable =>
