@@ -21,4 +21,5 @@ export {
   type SubtractedStart,
 } from './layer.ts';
 export { LoraAdapter, type LoraBeside, type LoraExtension, lora, loraWith } from './lora.ts';
+export { LoraFa } from './lora-fa.ts';
 export { methods } from './method.ts';
