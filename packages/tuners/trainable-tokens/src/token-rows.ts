@@ -22,6 +22,7 @@ import {
   less,
   linear,
   maximum,
+  mul,
   reshape,
   type Tensor,
   take,
@@ -129,10 +130,11 @@ export class TokenRows {
   }
 
   /** An embedding's output, `[..., dim]`. */
-  #embed(output: Tensor, { ids }: EmbeddingDetails): Tensor {
+  #embed(output: Tensor, { ids, layer }: EmbeddingDetails): Tensor {
     const row = take(this.#rowOf, ids);
     const isOther = reshape(less(row, 0), [...ids.shape, 1]);
-    return where(isOther, output, cast(take(this.delta, maximum(row, 0)), output.dtype));
+    const own = mul(take(this.delta, maximum(row, 0)), layer.scale);
+    return where(isOther, output, cast(own, output.dtype));
   }
 
   /** A head's output, `[..., vocabulary]`. */

@@ -8,6 +8,7 @@ import { configUnion, gatedLoraConfig, gatedPrefixConfig } from './config.ts';
 import { gatedLora } from './gated-lora.ts';
 import { mamConfig, union, uniPeltConfig } from './presets.ts';
 
+const fused = 'its attention has one projection for queries, keys and values';
 const skip = {
   merges: 'a prefix and networks are no change of weights',
   'refuses wrong targets': 'it goes into every block',
@@ -40,7 +41,7 @@ testTuner({
     return layers * (2 * 2 * keys + gate + (2 * m * d + d + m + gate) + lora);
   },
   skip,
-  skipModels: { t5: twoStacks, gpt2: 'its attention has one projection for queries, keys and values' },
+  skipModels: { t5: twoStacks, gpt2: fused, gpt_neox: fused },
 });
 
 testTuner({
