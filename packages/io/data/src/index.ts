@@ -22,6 +22,12 @@ export { type Example, ignoreLabel, supervisedTokens } from './example.ts';
 export { type GgufTokenizer, ggufTokenizer } from './gguf-tokenizer.ts';
 export { joinDocuments } from './join-documents.ts';
 export { type JsonlOptions, type JsonRow, readJsonl, readPlainText } from './jsonl.ts';
+export {
+  type LabelledText,
+  type LabelledTextOptions,
+  readLabelledTexts,
+  tokenizeLabelledTexts,
+} from './labelled-texts.ts';
 export { type PackOptions, type PackStatistics, pack } from './pack.ts';
 export { permutation } from './permutation.ts';
 export {
