@@ -12,8 +12,8 @@ export const isGgmlFormat = (dtype: string): dtype is GgmlFormat => Object.hasOw
 
 /** Where a block's parts go. */
 interface Sink {
-  /** Element i of the block has these bits. */
-  code(i: number, bits: number): void;
+  /** The bits of the block's elements. */
+  readonly codes: Uint8Array;
   /** Half-precision factor, or minimum, of the block (one of a group of blocks for the K formats). */
   scale(i: number, bits: number): void;
   /** Small integer factor, or minimum, of part of the block. */
@@ -40,8 +40,8 @@ const small = (bytes: number, scales: number, high?: number): Unpacker => ({
       high === undefined ? 0 : ((b[high + (i >> 3)]! >> (i & 7)) & 1) << 4;
     for (let i = 0; i < 16; i++) {
       const q = b[low + i]!;
-      sink.code(i, (q & 15) | fifth(i));
-      sink.code(i + 16, (q >> 4) | fifth(i + 16));
+      sink.codes[i] = (q & 15) | fifth(i);
+      sink.codes[i + 16] = (q >> 4) | fifth(i + 16);
     }
   },
 });
@@ -67,7 +67,7 @@ const groupsOf32 = (bytes: number, hasFifth: boolean): Unpacker => ({
       const from = (hasFifth ? 48 : 16) + (group >> 1) * 32;
       for (let i = 0; i < 32; i++) {
         const fifth = hasFifth ? ((b[16 + i]! >> group) & 1) << 4 : 0;
-        sink.code(group * 32 + i, ((b[from + i]! >> ((group & 1) * 4)) & 15) | fifth);
+        sink.codes[group * 32 + i] = ((b[from + i]! >> ((group & 1) * 4)) & 15) | fifth;
       }
     }
   },
@@ -83,7 +83,7 @@ const unpackers: Readonly<Record<GgmlFormat, Unpacker>> = {
     bytes: 34,
     unpack(b, sink) {
       sink.scale(0, u16(b, 0));
-      for (let i = 0; i < 32; i++) sink.code(i, b[2 + i]!);
+      sink.codes.set(b.subarray(2));
     },
   },
   Q2_K: {
@@ -96,7 +96,7 @@ const unpackers: Readonly<Record<GgmlFormat, Unpacker>> = {
         sink.byte(2 * group, b[group]! & 15);
         sink.byte(2 * group + 1, b[group]! >> 4);
         const from = 16 + (group >> 3) * 32 + (group & 1) * 16;
-        for (let i = 0; i < 16; i++) sink.code(group * 16 + i, (b[from + i]! >> (group & 6)) & 3);
+        for (let i = 0; i < 16; i++) sink.codes[group * 16 + i] = (b[from + i]! >> (group & 6)) & 3;
       }
     },
   },
@@ -113,7 +113,7 @@ const unpackers: Readonly<Record<GgmlFormat, Unpacker>> = {
         const from = 32 + (group >> 3) * 32 + part;
         for (let i = 0; i < 16; i++) {
           const third = ((b[part + i]! >> (group >> 1)) & 1) << 2;
-          sink.code(group * 16 + i, ((b[from + i]! >> (group & 6)) & 3) | third);
+          sink.codes[group * 16 + i] = ((b[from + i]! >> (group & 6)) & 3) | third;
         }
       }
     },
@@ -133,8 +133,8 @@ const unpackers: Readonly<Record<GgmlFormat, Unpacker>> = {
         const low = (group >> 3) * 64 + (run & 1) * 32 + part;
         const high = 128 + (group >> 3) * 32 + part;
         for (let i = 0; i < 16; i++) {
-          const bits = ((b[low + i]! >> ((run >> 1) * 4)) & 15) | (((b[high + i]! >> (run * 2)) & 3) << 4);
-          sink.code(group * 16 + i, bits);
+          sink.codes[group * 16 + i] =
+            ((b[low + i]! >> ((run >> 1) * 4)) & 15) | (((b[high + i]! >> (run * 2)) & 3) << 4);
         }
       }
     },
@@ -159,36 +159,46 @@ export function fromGgmlBlocks(
   const codes = new Uint32Array(layout.codeWords);
   const small = new Uint8Array(codes.buffer, 4 * layout.bytesStart);
   const scales = new Uint16Array(layout.scaleCount);
-  const put = writeCode(format, layout, codes);
   const perBlock = { scales: layout.scaleCount / count, bytes: layout.bytes / count };
-  for (let k = 0; k < count; k++)
-    unpack(bytes.subarray(k * blockBytes, (k + 1) * blockBytes), {
-      code: (i, bits) => put(k * elements + i, bits),
-      scale: (i, bits) => {
-        scales[k * perBlock.scales + i] = bits;
-      },
-      byte: (i, value) => {
-        small[k * perBlock.bytes + i] = value;
-      },
-    });
+  let k = 0;
+  const sink: Sink = {
+    codes: new Uint8Array(elements),
+    scale: (i, bits) => {
+      scales[k * perBlock.scales + i] = bits;
+    },
+    byte: (i, value) => {
+      small[k * perBlock.bytes + i] = value;
+    },
+  };
+  for (; k < count; k++) {
+    unpack(bytes.subarray(k * blockBytes, (k + 1) * blockBytes), sink);
+    packBlock(format, layout, sink.codes, k, codes);
+  }
   return { format, shape, block, codes, scales };
 }
 
-/** Writes an element's code into the planes that it is spread over. */
-function writeCode(
+/** Writes the codes of block `k` into the words of the planes that their bits are spread over. */
+function packBlock(
   format: GgmlFormat,
   { planeStarts }: QuantizedLayout,
-  codes: Uint32Array,
-): (element: number, bits: number) => void {
+  codes: Uint8Array,
+  k: number,
+  words: Uint32Array,
+): void {
   const planes: readonly number[] = quantizedForms[format].planes;
-  return (element, code) => {
-    let rest = code;
-    for (let p = 0; p < planes.length; p++) {
-      const bits = planes[p]!;
-      const perWord = 32 / bits;
-      const place = (element % perWord) ^ (bits === 4 ? 1 : 0);
-      codes[planeStarts[p]! + Math.floor(element / perWord)]! |= (rest & (2 ** bits - 1)) << (place * bits);
-      rest >>= bits;
+  let shift = 0;
+  for (let p = 0; p < planes.length; p++) {
+    const bits = planes[p]!;
+    const [perWord, mask] = [32 / bits, 2 ** bits - 1];
+    const swapped = bits === 4 ? 1 : 0;
+    const wordsOfBlock = codes.length / perWord;
+    const start = planeStarts[p]! + k * wordsOfBlock;
+    for (let w = 0; w < wordsOfBlock; w++) {
+      let word = 0;
+      for (let i = 0; i < perWord; i++)
+        word |= ((codes[w * perWord + i]! >> shift) & mask) << ((i ^ swapped) * bits);
+      words[start + w] = word;
     }
-  };
+    shift += bits;
+  }
 }
