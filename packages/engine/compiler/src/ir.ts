@@ -1,6 +1,7 @@
 import {
   type Attrs,
   binaryOps,
+  byteSize,
   castOp,
   type DType,
   type ElementReader,
@@ -304,6 +305,13 @@ export function lower(roots: readonly Tensor[], traits: KernelTraits, options: L
       case 'div':
         if (constantOf(b) === 1) return a;
         break;
+      case 'permute': {
+        if (a!.node.name !== 'permute') break;
+        const [inner, outer] = [a!.node.attrs.axes, attrs.axes] as [readonly number[], readonly number[]];
+        const axes = outer.map((axis) => inner[axis]!);
+        const x = a!.node.inputs[0]!;
+        return axes.every((axis, i) => axis === i) ? x : intern(op, [x], { axes }, [spec])[0]!;
+      }
       case 'reshape':
         if (sameShape(a!.shape, spec.shape)) return a;
         if (a!.node.name === 'reshape' && a!.node.op !== recomputedOp)
@@ -366,3 +374,5 @@ export function readerNode(value: IrValue): ReadNode | undefined {
 
 export const valueKey = (v: IrValue): string => `${v.node.id}.${v.index}`;
 export const elements = (shape: Shape): number => sizeOf(shape);
+/** Of its elements, one after another. */
+export const sizeInBytes = (v: IrValue): number => elements(v.shape) * byteSize(v.dtype);

@@ -1,15 +1,28 @@
-import { byteSize } from '@graftjs/tensor';
+import { packOffsets } from '@graftjs/tensor';
 import type { DeviceTraits } from '@graftjs/webgpu';
+import { copyStep, separateOperands } from './copy-step.ts';
 import { elementKernel } from './element-kernel.ts';
 import { memoryOf, memoryOfKey } from './expression.ts';
-import { elements, type Ir, type IrValue } from './ir.ts';
+import { changeInPlace, findHomes } from './in-place.ts';
+import { type Ir, sizeInBytes } from './ir.ts';
 import { type Interval, placeIntervals } from './memory.ts';
+import { packTemporaries, packVariables } from './packs.ts';
 import { schedule } from './schedule.ts';
-import { isScratch, type ScratchValue, type Step, type StepBinding } from './step.ts';
+import {
+  isPack,
+  isScratch,
+  operandBytes,
+  operandsOf,
+  type ScratchValue,
+  type Step,
+  type StepBinding,
+  type StepOperand,
+} from './step.ts';
 
-/** Where a binding lies: a variable's own buffer (by slot), or a range of the arena. */
+/** Where a binding lies: a variable's memory (by slot), that of several (by its place in `packs`), or a range of the arena. */
 export type Place =
   | { readonly variable: number; readonly byteLength: number }
+  | { readonly pack: number; readonly byteLength: number }
   | { readonly offset: number; readonly byteLength: number };
 
 export interface PlannedStep {
@@ -26,6 +39,8 @@ export interface PlannedStep {
 export interface Plan {
   readonly steps: readonly PlannedStep[];
   readonly arenaBytes: number;
+  /** Slots of variables that lie one after another in one memory, as `packOffsets` places them. */
+  readonly packs: readonly (readonly number[])[];
   readonly outputs: readonly Place[];
   /** Results that could not be written where they belong: copied there at the end. */
   readonly copies: readonly { readonly from: Place; readonly to: number }[];
@@ -39,84 +54,26 @@ export function makePlan(
   traits: DeviceTraits,
 ): Plan {
   const { steps, fusion } = schedule(ir, traits);
-  const working = steps.flatMap(separateOperands);
+  const slots = new Map(ir.variables.map((variable, slot) => [variable, slot]));
   const slotOf = new Map<string, number>();
-  ir.nodes.forEach((node) => {
-    if (node.variable) slotOf.set(`${node.id}.0`, ir.variables.indexOf(node.variable));
-  });
-
-  // a root that is a variable's old value is kept before the variable changes
-  const kept = new Map<number, ScratchValue>();
-  ir.roots.forEach((root, i) => {
-    const slot = slotOf.get(memoryOfKey(root));
-    if (slot === undefined || !updates.some((u, k) => u === slot && outputCount + k !== i)) return;
-    const scratch: ScratchValue = {
-      scratch: `kept ${i}`,
-      byteLength: elements(root.shape) * byteSize(root.dtype),
-    };
-    kept.set(i, scratch);
-    working.unshift(copyStep(memoryOf(root), scratch));
-  });
-
-  // next values that may be written straight into their variable
-  const home = new Map<string, number>();
-  const outputKeys = new Set(ir.roots.slice(0, outputCount).map(memoryOfKey));
-  updates.forEach((slot, i) => {
-    const value = memoryOf(ir.roots[outputCount + i]!);
-    const key = memoryOfKey(value);
-    const variableKey = [...slotOf].find(([, s]) => s === slot)?.[0];
-    if (slotOf.has(key) || home.has(key) || (variableKey && outputKeys.has(variableKey))) return;
-    const at = working.findIndex((s) => s.writes.some((w) => memoryOfKey(w) === key));
-    const reads = (s: Step): boolean =>
-      variableKey !== undefined && s.bindings.some((b) => !isScratch(b) && memoryOfKey(b) === variableKey);
-    if (working.some((s, j) => j > at && reads(s))) return;
-    const producer = working[at]!;
-    if (!reads(producer)) {
-      const updatesOther = producer.updates?.find((u) => memoryOfKey(u.output) === key);
-      if (updatesOther && memoryOfKey(updatesOther.input) !== variableKey) return;
-      home.set(key, slot);
-      return;
-    }
-    if (producer.sameIndexReads?.some((v) => memoryOfKey(v) === variableKey)) {
-      const variable = producer.reads.find((v) => memoryOfKey(v) === variableKey)!;
-      working[at] = elementKernel(value, fusion.isMaterialized, traits, variable);
-      home.set(key, slot);
-    }
-  });
-
-  // memory that a kernel changes in place: shared where the old value dies there, copied first where it lives on
-  const lastUse = (key: string): number =>
-    ir.roots.some((r) => memoryOfKey(r) === key)
-      ? Number.POSITIVE_INFINITY
-      : working.findLastIndex(
-          (s) =>
-            s.bindings.some((b) => !isScratch(b) && memoryOfKey(b) === key) ||
-            s.updates?.some((u) => memoryOfKey(u.input) === key),
-        );
-  const shared = new Map<string, string>();
-  for (let i = 0; i < working.length; i++) {
-    for (const { output, input } of working[i]!.updates ?? []) {
-      const [out, into] = [memoryOfKey(output), memoryOfKey(input)];
-      const slot = slotOf.get(into);
-      if (slot !== undefined && home.get(out) === slot) continue;
-      if (
-        slot === undefined &&
-        !home.has(out) &&
-        lastUse(into) <= i &&
-        !working[i]!.bindings.some((b) => !isScratch(b) && memoryOfKey(b) === into)
-      ) {
-        shared.set(out, into);
-        continue;
-      }
-      working.splice(i, 0, copyStep(input, output));
-      i++;
-    }
-  }
-  const groupOf = (key: string): string => {
-    let k = key;
-    while (shared.has(k)) k = shared.get(k)!;
-    return k;
-  };
+  for (const node of ir.nodes) if (node.variable) slotOf.set(`${node.id}.0`, slots.get(node.variable)!);
+  const { kept, copies } = keepOldValues(ir, slotOf, outputCount, updates);
+  const separated = [...copies, ...steps.flatMap(separateOperands)];
+  const { home, working } = findHomes(
+    separated,
+    ir,
+    slotOf,
+    outputCount,
+    updates,
+    (step, value, variable) => ({
+      ...step,
+      ...elementKernel(value, fusion.isMaterialized, traits, variable),
+    }),
+  );
+  const variablePacks = packVariables(working, (key) => slotOf.get(key) ?? home.get(key), home);
+  const { ordered, groupOf } = changeInPlace(working, ir, slotOf, home);
+  const inArena = (key: string): boolean => !slotOf.has(key) && !home.has(key);
+  const { placed, regionOf } = packTemporaries(ordered, variablePacks, groupOf, inArena);
 
   const life = new Map<string, { byteLength: number; first: number; last: number }>();
   const touch = (key: string, byteLength: number, at: number): void => {
@@ -127,33 +84,38 @@ export function makePlan(
       known.byteLength = Math.max(known.byteLength, byteLength);
     }
   };
-  const sizeInBytes = (v: IrValue): number => elements(v.shape) * byteSize(v.dtype);
-  const keyOf = (b: StepBinding): string => (isScratch(b) ? b.scratch : groupOf(memoryOfKey(b)));
-  const inArena = (key: string): boolean => !slotOf.has(key) && !home.has(key);
-  working.forEach((step, i) => {
-    for (const b of [...step.bindings, ...step.writes]) {
-      const key = keyOf(b);
-      if (inArena(key)) touch(key, isScratch(b) ? b.byteLength : sizeInBytes(b), i);
-    }
+  const keyOf = (b: StepOperand): string => (isScratch(b) ? b.scratch : groupOf(memoryOfKey(b)));
+  const touchOperand = (b: StepOperand, at: number): void => {
+    const key = keyOf(b);
+    if (!inArena(key)) return;
+    const region = regionOf.get(key);
+    if (region) touch(region.name, region.byteLength, at);
+    else touch(key, operandBytes(b), at);
+  };
+  placed.forEach((step, i) => {
+    for (const b of [...operandsOf(step.bindings), ...step.writes]) touchOperand(b, i);
   });
-  for (const scratch of kept.values()) touch(scratch.scratch, scratch.byteLength, working.length);
-  for (const root of ir.roots) {
-    const key = groupOf(memoryOfKey(root));
-    if (inArena(key)) touch(key, sizeInBytes(root), working.length);
-  }
+  for (const root of [...kept.values(), ...ir.roots.map(memoryOf)]) touchOperand(root, placed.length);
   const intervals: Interval[] = [...life].map(([key, l]) => ({ key, ...l }));
   const arena = placeIntervals(intervals, Math.max(traits.storageAlignment, 256));
 
-  const placeOf = (b: StepBinding): Place => {
+  const placeOperand = (b: StepOperand): Place => {
     const key = keyOf(b);
-    const byteLength = isScratch(b) ? b.byteLength : sizeInBytes(b);
+    const byteLength = operandBytes(b);
     const slot = slotOf.get(key) ?? home.get(key);
-    return slot !== undefined
-      ? { variable: slot, byteLength }
-      : { offset: arena.offsets.get(key)!, byteLength };
+    if (slot !== undefined) return { variable: slot, byteLength };
+    const region = regionOf.get(key);
+    const offset = region ? arena.offsets.get(region.name)! + region.offset : arena.offsets.get(key)!;
+    return { offset, byteLength };
+  };
+  const placeOf = (b: StepBinding): Place => {
+    if (!isPack(b)) return placeOperand(b);
+    const { byteLength } = packOffsets(b.pack.map(operandBytes));
+    const pack = variablePacks.indexOf(b);
+    return pack === undefined ? { ...placeOperand(b.pack[0]!), byteLength } : { pack, byteLength };
   };
   return {
-    steps: working.map(({ label, wgsl, bindings, params, workgroups, flops, bytes }) => ({
+    steps: placed.map(({ label, wgsl, bindings, params, workgroups, flops, bytes }) => ({
       label,
       wgsl,
       places: bindings.map(placeOf),
@@ -163,6 +125,7 @@ export function makePlan(
       ...(params ? { params } : {}),
     })),
     arenaBytes: arena.byteLength,
+    packs: variablePacks.slots,
     outputs: ir.roots.slice(0, outputCount).map((root, i) => placeOf(kept.get(i) ?? root)),
     copies: updates.flatMap((slot, i) => {
       const value = kept.get(outputCount + i) ?? ir.roots[outputCount + i]!;
@@ -172,44 +135,22 @@ export function makePlan(
   };
 }
 
-/** One memory cannot be bound twice to a kernel: the second binding gets a copy. */
-function separateOperands(step: Step): Step[] {
-  const keys = step.bindings.map((b) => (isScratch(b) ? b.scratch : memoryOfKey(b)));
-  const repeated = step.bindings.flatMap((b, i) =>
-    !isScratch(b) && keys.indexOf(keys[i]!) !== i ? [{ value: b, i }] : [],
-  );
-  if (repeated.length === 0) return [step];
-  const bindings = [...step.bindings];
-  const copies = repeated.map(({ value, i }) => {
-    const scratch: ScratchValue = {
-      scratch: `copy ${keys[i]} ${i}`,
-      byteLength: elements(value.shape) * byteSize(value.dtype),
-    };
-    bindings[i] = scratch;
-    return copyStep(value, scratch);
+/** A root that is a variable's old value is kept before the variable changes. */
+function keepOldValues(
+  ir: Ir,
+  slotOf: ReadonlyMap<string, number>,
+  outputCount: number,
+  updates: readonly number[],
+): { readonly kept: ReadonlyMap<number, ScratchValue>; readonly copies: readonly Step[] } {
+  const kept = new Map<number, ScratchValue>();
+  const copies: Step[] = [];
+  const updateOf = new Map(updates.map((slot, i) => [slot, outputCount + i]));
+  ir.roots.forEach((root, i) => {
+    const update = updateOf.get(slotOf.get(memoryOfKey(root)) ?? -1);
+    if (update === undefined || update === i) return;
+    const scratch: ScratchValue = { scratch: `kept ${i}`, byteLength: sizeInBytes(root) };
+    kept.set(i, scratch);
+    copies.push(copyStep(memoryOf(root), scratch));
   });
-  return [...copies, { ...step, bindings }];
-}
-
-function copyStep(input: IrValue, output: StepBinding): Step {
-  const words = Math.ceil((elements(input.shape) * byteSize(input.dtype)) / 4);
-  return {
-    label: 'copy before change in place',
-    wgsl: `
-@group(0) @binding(0) var<storage, read_write> from_: array<u32>;
-@group(0) @binding(1) var<storage, read_write> to: array<u32>;
-@group(0) @binding(2) var<uniform> size: vec4<u32>;
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-let position = (workgroup.y * count.x + workgroup.x) * 64u + lane;
-if (position < size.x) { to[position] = from_[position]; }
-}`,
-    bindings: [input, output],
-    params: Uint32Array.of(words, 0, 0, 0),
-    workgroups: [Math.min(Math.ceil(words / 64), 65535), Math.ceil(Math.ceil(words / 64) / 65535), 1],
-    reads: [input],
-    writes: isScratch(output) ? [] : [output],
-    flops: 0,
-    bytes: words * 4,
-  };
+  return { kept, copies };
 }

@@ -11,6 +11,7 @@ import type { DeviceTraits, Gpu, GpuBuffer } from '@graftjs/webgpu';
 import { lowerRequest, type ProgramRequest } from './plan-request.ts';
 import { Program } from './program.ts';
 import { Runtime } from './runtime.ts';
+import type { VariablePlace } from './variable-memory.ts';
 
 /**
  * A runtime without a device: its programs are planned for a device with these traits, and explain what they would
@@ -46,7 +47,7 @@ export class PlanningRuntime extends Runtime {
 
   override release(): void {}
 
-  override bufferOf(): GpuBuffer {
+  override placeOf(): VariablePlace {
     throw new Error('a PlanningRuntime has no device memory');
   }
 }

@@ -44,8 +44,7 @@ export class Program {
    */
   run(): Promise<HostArray[]> {
     const gpu = this.#runtime.gpu;
-    for (const variable of this.variables) this.#runtime.upload(variable);
-    this.#bind();
+    this.#prepare();
     const { steps, pipelines, copies, outputs } = this.plan;
     this.#runtime.beforeRun();
     const arrivals: (() => Promise<ArrayBuffer>)[] = [];
@@ -69,12 +68,12 @@ export class Program {
       }
       for (const { from, to } of copies) {
         const source = this.#locate(from);
-        const target = this.#runtime.bufferOf(this.variables[to]!);
+        const target = this.#runtime.placeOf(this.variables[to]!);
         encoder.copyBufferToBuffer(
           source.buffer.handle,
           source.offset,
-          target.handle,
-          0,
+          target.buffer.handle,
+          target.offset,
           Math.ceil(from.byteLength / 4) * 4,
         );
       }
@@ -87,8 +86,7 @@ export class Program {
   /** Runs each step alone and gives its wall-clock milliseconds: where the time goes. Slow; for tuning. */
   async profile(): Promise<{ label: string; milliseconds: number; flops: number }[]> {
     const gpu = this.#runtime.gpu;
-    for (const variable of this.variables) this.#runtime.upload(variable);
-    this.#bind();
+    this.#prepare();
     const times: { label: string; milliseconds: number; flops: number }[] = [];
     await gpu.idle();
     for (let i = 0; i < this.plan.steps.length; i++) {
@@ -109,9 +107,17 @@ export class Program {
   }
 
   #locate(place: Place): { buffer: GpuBuffer; offset: number } {
-    if ('variable' in place)
-      return { buffer: this.#runtime.bufferOf(this.variables[place.variable]!), offset: 0 };
+    if ('variable' in place) return this.#runtime.placeOf(this.variables[place.variable]!);
+    if ('pack' in place) return this.#runtime.placeOf(this.variables[this.plan.packs[place.pack]![0]!]!);
     return { buffer: this.#runtime.arena.buffer, offset: place.offset };
+  }
+
+  /** Memory, values and bindings for a run. */
+  #prepare(): void {
+    if (this.#arenaVersion !== this.#runtime.arena.version)
+      for (const slots of this.plan.packs) this.#runtime.pack(slots.map((slot) => this.variables[slot]!));
+    for (const variable of this.variables) this.#runtime.upload(variable);
+    this.#bind();
   }
 
   /** Bind groups are made once, and again only when the arena that all programs share has grown. */

@@ -11,6 +11,7 @@ import type { Plan } from './plan.ts';
 import { lowerRequest, type ProgramRequest } from './plan-request.ts';
 import { type CompiledPlan, Program } from './program.ts';
 import type { Tuner } from './tuner.ts';
+import { VariableMemory, type VariablePlace } from './variable-memory.ts';
 
 export interface RuntimeOptions {
   /** `false` runs composites by their decompositions. For tests and comparisons. */
@@ -29,12 +30,12 @@ export interface RuntimeOptions {
 export class Runtime {
   readonly gpu: Gpu;
   readonly options: RuntimeOptions;
+  /** `version` counts the changes of what lies where, here and among variables. */
   readonly arena: { buffer: GpuBuffer; byteLength: number; version: number };
   /** What kernels are chosen by. */
   readonly traits: DeviceTraits & KernelTraits;
   readonly #plans = new Map<string, Promise<CompiledPlan>>();
-  readonly #buffers = new WeakMap<Variable, GpuBuffer>();
-  readonly #collected: FinalizationRegistry<GpuBuffer>;
+  readonly #memory: VariableMemory;
 
   constructor(gpu: Gpu, options: RuntimeOptions = {}) {
     this.gpu = gpu;
@@ -42,9 +43,7 @@ export class Runtime {
     const { traits, tuner } = options;
     this.traits = { ...gpu.traits, ...traits, ...(tuner ? { measured: tuner } : {}) };
     this.arena = { buffer: gpu.buffers.create(16, 'arena'), byteLength: 16, version: 0 };
-    this.#collected = new FinalizationRegistry((buffer) => {
-      if (gpu.buffers.owns(buffer)) gpu.buffers.release(buffer);
-    });
+    this.#memory = new VariableMemory(gpu);
   }
 
   /**
@@ -79,7 +78,8 @@ export class Runtime {
     const tensor: Tensor = variable;
     if (!isVariable(tensor)) return (await this.evaluate([tensor]))[0]!;
     this.upload(variable);
-    return hostView(variable.dtype, await this.gpu.read(this.bufferOf(variable), 0, variable.byteLength));
+    const { buffer, offset } = this.placeOf(variable);
+    return hostView(variable.dtype, await this.gpu.read(buffer, offset, variable.byteLength));
   }
 
   /** A variable that holds the value of `tensor`. */
@@ -93,38 +93,28 @@ export class Runtime {
 
   /** Frees a variable's device memory now; a later use starts it at zero, or at what the host sets. */
   release(variable: Variable): void {
-    const buffer = this.#buffers.get(variable);
-    if (!buffer) return;
-    this.#buffers.delete(variable);
-    this.#collected.unregister(variable);
-    this.gpu.buffers.release(buffer);
-    this.arena.version++;
+    if (this.#memory.release(variable)) this.arena.version++;
   }
 
-  /** The device memory of a variable. */
-  bufferOf(variable: Variable): GpuBuffer {
-    const known = this.#buffers.get(variable);
-    if (known) return known;
-    const buffer = this.gpu.buffers.create(
-      Math.max(16, Math.ceil(variable.byteLength / 16) * 16),
-      variable.name,
-    );
-    this.#buffers.set(variable, buffer);
-    this.#collected.register(variable, buffer, variable);
-    if (!variable.pending)
-      this.gpu.submit((encoder) => encoder.clearBuffer(buffer.handle, 0, buffer.byteLength));
-    return buffer;
+  /** Where a variable lies on the device. */
+  placeOf(variable: Variable): VariablePlace {
+    return this.#memory.placeOf(variable);
+  }
+
+  /** Puts variables one after another in one memory: see `packOffsets`. */
+  pack(variables: readonly Variable[]): void {
+    if (this.#memory.pack(variables)) this.arena.version++;
   }
 
   /** Hands what the host has set to the device. */
   upload(variable: Variable): void {
-    const buffer = this.bufferOf(variable);
+    const { buffer, offset } = this.placeOf(variable);
     const data = variable.takePending();
     if (!data) return;
     const whole = data.byteLength % 4 === 0 ? data : new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
     if (whole !== data)
       (whole as Uint8Array).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    this.gpu.write(buffer, 0, whole);
+    this.gpu.write(buffer, offset, whole);
   }
 
   /** Makes the arena at least this large. */

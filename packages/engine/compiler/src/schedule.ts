@@ -1,4 +1,4 @@
-import { byteSize, type KernelTraits } from '@graftjs/tensor';
+import { byteSize, type KernelOperand, type KernelTraits } from '@graftjs/tensor';
 import { elementKernel } from './element-kernel.ts';
 import { costOf } from './emit.ts';
 import { memoryOf, memoryOfKey, walk } from './expression.ts';
@@ -61,18 +61,21 @@ function kernelSteps(node: IrNode): Step[] {
     input: node.inputs[input]!,
   }));
   return kernel.dispatches.map((d, i): Step => {
+    const operandOf = (b: KernelOperand): IrValue =>
+      'input' in b ? node.inputs[b.input]! : node.outputs[b.output]!;
     const bindings = d.bindings.map(
       (b): StepBinding =>
-        'input' in b ? node.inputs[b.input]! : 'output' in b ? node.outputs[b.output]! : scratch[b.scratch]!,
+        'pack' in b ? { pack: b.pack.map(operandOf) } : 'scratch' in b ? scratch[b.scratch]! : operandOf(b),
     );
-    const written = d.bindings.flatMap((b) => ('output' in b ? [node.outputs[b.output]!] : []));
+    const operands = d.bindings.flatMap((b) => ('pack' in b ? b.pack : 'scratch' in b ? [] : [b]));
+    const written = operands.filter((b) => 'output' in b).map(operandOf);
     return {
       label: d.label,
       wgsl: d.wgsl,
       bindings,
       ...(d.params ? { params: d.params } : {}),
       workgroups: d.workgroups,
-      reads: d.bindings.flatMap((b) => ('input' in b ? [node.inputs[b.input]!] : [])),
+      reads: operands.filter((b) => 'input' in b).map(operandOf),
       writes: i === 0 ? [...new Set([...written, ...(kernel.inPlace ? node.outputs : [])])] : written,
       ...(i === 0 && updates.length ? { updates } : {}),
       flops: d.flops ?? 0,

@@ -1,7 +1,13 @@
-import type { IrValue } from './ir.ts';
+import { type IrValue, sizeInBytes } from './ir.ts';
 
-/** What a step binds: a value's memory, or scratch of its own. */
-export type StepBinding = IrValue | ScratchValue;
+/** What a step binds: a value's memory, scratch of its own, or several of them that lie one after another. */
+export type StepBinding = StepOperand | PackValue;
+export type StepOperand = IrValue | ScratchValue;
+
+/** Memories in one, as `packOffsets` places them. */
+export interface PackValue {
+  readonly pack: readonly StepOperand[];
+}
 
 /** Memory that lives from the first to the last step that names it. */
 export interface ScratchValue {
@@ -10,6 +16,13 @@ export interface ScratchValue {
 }
 
 export const isScratch = (b: StepBinding): b is ScratchValue => 'scratch' in b;
+export const isPack = (b: StepBinding): b is PackValue => 'pack' in b;
+
+/** The memories of bindings, those in packs too. */
+export const operandsOf = (bindings: readonly StepBinding[]): StepOperand[] =>
+  bindings.flatMap((b) => (isPack(b) ? b.pack : [b]));
+
+export const operandBytes = (b: StepOperand): number => (isScratch(b) ? b.byteLength : sizeInBytes(b));
 
 /** One dispatch of a plan, before memory is placed. */
 export interface Step {

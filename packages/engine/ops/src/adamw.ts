@@ -1,4 +1,5 @@
 import {
+  type Attrs,
   add,
   applyOp,
   defineOp,
@@ -18,6 +19,7 @@ import {
   where,
 } from '@graftjs/tensor';
 import { elementKernel, vectorWidth } from './element-kernel.ts';
+import type { Word } from './kernel-text.ts';
 
 /** Where each number stands in the `step` tensor of {@link adamw}. */
 export const adamwStep = ['lr', 'weightDecay', 'beta1Correction', 'beta2Correction'] as const;
@@ -52,13 +54,35 @@ const extras = (inputs: readonly TensorSpec[]): { scale: number; when: number } 
   when: inputs.findIndex((t) => t.dtype === 'bool'),
 });
 
+/** Constants of {@link adamwText}. 1 - beta is found in float64: in f32 the difference would keep only some of its digits. */
+export const adamwWords = (attrs: Attrs): Word[] => {
+  const [beta1, beta2] = [attrs.beta1 as number, attrs.beta2 as number];
+  return [
+    ['beta1', 'f32', beta1],
+    ['rest1', 'f32', 1 - beta1],
+    ['beta2', 'f32', beta2],
+    ['rest2', 'f32', 1 - beta2],
+    ['eps', 'f32', attrs.eps as number],
+  ];
+};
+
+/** Statements that update element `i` of `param`, `m` and `v` by `grad`; `step` names the four numbers of the step. */
+export const adamwText = (step: string, scaled: boolean, conditional: boolean): string =>
+  `${conditional ? '  if (when[0] == 0u) { return; }\n' : ''}  let g = grad[i]${scaled ? ' * scale[0]' : ''};
+  let lr = ${step}[0];
+  let m1 = m[i] * p.beta1 + g * p.rest1;
+  let v1 = v[i] * p.beta2 + g * g * p.rest2;
+  m[i] = m1;
+  v[i] = v1;
+  let decayed = param[i] * (1.0 - lr * ${step}[1]);
+  param[i] = decayed - lr / ${step}[2] * (m1 / (sqrt(v1) / sqrt(${step}[3]) + p.eps));`;
+
 /** One pass; the parameter and both moments are written where they stand. */
 const kernel: KernelFactory = ({ inputs, attrs }, traits) => {
   if (inputs.slice(0, 5).some((t) => t.dtype !== 'f32')) return undefined;
   const size = sizeOf(inputs[0]!.shape);
   const { width, type } = vectorWidth(size);
   const { scale, when } = extras(inputs);
-  const [beta1, beta2] = [attrs.beta1 as number, attrs.beta2 as number];
   const dispatch = elementKernel(
     {
       label: 'adamw',
@@ -72,23 +96,9 @@ const kernel: KernelFactory = ({ inputs, attrs }, traits) => {
         ...(scale > 0 ? [['scale', 'f32', { input: scale }] as const] : []),
         ...(when > 0 ? [['when', 'u32', { input: when }] as const] : []),
       ],
-      // 1 - beta is found in float64: in f32 the difference would keep only some of its digits.
-      words: [
-        ['beta1', 'f32', beta1],
-        ['rest1', 'f32', 1 - beta1],
-        ['beta2', 'f32', beta2],
-        ['rest2', 'f32', 1 - beta2],
-        ['eps', 'f32', attrs.eps as number],
-      ],
+      words: adamwWords(attrs),
       flops: 16 * size,
-      body: `${when > 0 ? '  if (when[0] == 0u) { return; }\n' : ''}  let g = grad[i]${scale > 0 ? ' * scale[0]' : ''};
-  let lr = step[0];
-  let m1 = m[i] * p.beta1 + g * p.rest1;
-  let v1 = v[i] * p.beta2 + g * g * p.rest2;
-  m[i] = m1;
-  v[i] = v1;
-  let decayed = param[i] * (1.0 - lr * step[1]);
-  param[i] = decayed - lr / step[2] * (m1 / (sqrt(v1) / sqrt(step[3]) + p.eps));`,
+      body: adamwText('step', scale > 0, when > 0),
     },
     traits,
   );

@@ -1,5 +1,6 @@
 import { type Attrs, type DType, type HostArray, type Op, type Shape, sizeOf } from '@graftjs/tensor';
 import { adamwOp, adamwStepValues } from './adamw.ts';
+import { adamwPackOp } from './adamw-pack.ts';
 import { argmaxOp } from './argmax.ts';
 import { attentionOp } from './attention/attention.ts';
 import { cacheWriteOp } from './cache-write.ts';
@@ -9,11 +10,13 @@ import { inverseOp } from './inverse.ts';
 import { isFiniteOp } from './is-finite.ts';
 import { layerNormOp } from './layer-norm.ts';
 import { linearCrossEntropyOp } from './linear-cross-entropy.ts';
+import { addPackOp, zerosPackOp } from './pack-sums.ts';
 import { blockOf, dequantizeOp } from './quantized/dequantize.ts';
 import { type QuantizedFormat, quantizedForms, quantizedLayout } from './quantized/formats.ts';
 import { rmsNormOp } from './rms-norm.ts';
 import { rotaryOp } from './rotary.ts';
 import { softmaxOp } from './softmax.ts';
+import { squaredNormOp } from './squared-norm.ts';
 
 export interface OpCaseInput {
   readonly shape: Shape;
@@ -487,6 +490,71 @@ const adamwCases = [[1], [7], [3, 4], [129, 5]].flatMap((shape) =>
   ),
 );
 
+/** Sizes around those of a chunk, of a group of four, and below one. */
+const packs: readonly (readonly Shape[])[] = [
+  [[1]],
+  [[7], [3, 4], [], [129, 5]],
+  [[256], [255], [257], [2049], [4]],
+];
+
+const adamwPackCases = packs.flatMap((shapes) =>
+  [[], ['scaled', 'held'], ['scaled', 'let']].map((extras): OpCase => {
+    const of = (salt: number): OpCaseInput[] => shapes.map((shape, i) => f32(shape, salt + 4 * i));
+    const steps = [0.01, 0.03].flatMap((lr, i) => [
+      ...adamwStepValues({ lr, weightDecay: i / 10, step: 3 }, adamwOptions),
+    ]);
+    return {
+      name: ['adamwPack of', shapes.length, ...extras].join(' '),
+      op: adamwPackOp,
+      inputs: () => [
+        ...of(1),
+        ...of(2),
+        ...of(3),
+        ...of(4).map((x) => map(x, Math.abs)),
+        { shape: [2, 4], dtype: 'f32', data: Float32Array.from(steps) },
+        ...(extras.includes('scaled')
+          ? [{ shape: [], dtype: 'f32', data: Float32Array.of(0.25) } as const]
+          : []),
+        ...(extras.length
+          ? [{ shape: [], dtype: 'bool', data: Uint32Array.of(+extras.includes('let')) } as const]
+          : []),
+      ],
+      attrs: { ...adamwOptions, count: shapes.length, steps: shapes.map((_, i) => i % 2) },
+      wrt: [],
+    };
+  }),
+);
+
+const addPackCases = packs.map(
+  (shapes): OpCase => ({
+    name: `addPack of ${shapes.length}`,
+    op: addPackOp,
+    inputs: () => [1, 9].flatMap((salt) => shapes.map((shape, i) => f32(shape, salt + i))),
+    attrs: {},
+    wrt: [0, shapes.length],
+  }),
+);
+
+const zerosPackCases = packs.map(
+  (shapes): OpCase => ({
+    name: `zerosPack of ${shapes.length}`,
+    op: zerosPackOp,
+    inputs: () => [],
+    attrs: { shapes },
+    wrt: [],
+  }),
+);
+
+const squaredNormCases = packs.map(
+  (shapes): OpCase => ({
+    name: `squaredNorm of ${shapes.length}`,
+    op: squaredNormOp,
+    inputs: () => shapes.map((shape, i) => f32(shape, i + 1)),
+    attrs: {},
+    wrt: [0],
+  }),
+);
+
 const isFiniteCases = [
   [Number.NaN],
   [1, Number.NaN, -3, Number.POSITIVE_INFINITY, 0, Number.NEGATIVE_INFINITY, 3.4e38, -3.4e38, 1e-45],
@@ -641,6 +709,10 @@ export const opCases: readonly OpCase[] = [
   ...crossEntropyCases,
   ...linearCrossEntropyCases,
   ...adamwCases,
+  ...adamwPackCases,
+  ...squaredNormCases,
+  ...addPackCases,
+  ...zerosPackCases,
   ...inverseCases,
   ...isFiniteCases,
   ...cacheWriteCases,

@@ -1,8 +1,8 @@
-import { add, div, minimum, mul, sqrt, sum, type Tensor, zeros } from '@graftjs/tensor';
+import { add, div, minimum, sqrt, type Tensor } from '@graftjs/tensor';
+import { squaredNorm } from './squared-norm.ts';
 
 /** sqrt of the sum of the squares of all elements of all tensors: an f32 scalar, 0 where there are none. */
-export const globalNorm = (tensors: readonly Tensor[]): Tensor =>
-  sqrt(tensors.map((t) => sum(mul(t, t))).reduce(add, zeros([])));
+export const globalNorm = (tensors: readonly Tensor[]): Tensor => sqrt(squaredNorm(tensors));
 
 /**
  * The factor that brings gradients of global norm `norm` (a scalar tensor) down to `maxNorm`, at most 1:

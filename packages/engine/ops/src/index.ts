@@ -1,5 +1,6 @@
 export { gelu, geluTanh, swiglu } from './activations.ts';
 export { type AdamwOptions, type AdamwStep, adamw, adamwOp, adamwStepValues } from './adamw.ts';
+export { type AdamwPart, adamwPack, adamwPackOp } from './adamw-pack.ts';
 export { argmax, argmaxOp } from './argmax.ts';
 export { type AttentionOptions, attention, attentionGradientOp, attentionOp } from './attention/attention.ts';
 export { cacheWrite, cacheWriteOp } from './cache-write.ts';
@@ -21,6 +22,7 @@ export {
   linearCrossEntropy,
   linearCrossEntropyOp,
 } from './linear-cross-entropy.ts';
+export { addPack, addPackOp, zerosPack, zerosPackOp } from './pack-sums.ts';
 export {
   blockOf,
   type DequantizeOptions,
@@ -41,3 +43,4 @@ export {
 export { type RmsNormOptions, rmsNorm, rmsNormGradientOp, rmsNormOp } from './rms-norm.ts';
 export { rotary, rotaryOp } from './rotary.ts';
 export { softmax, softmaxOp } from './softmax.ts';
+export { squaredNorm, squaredNormOp } from './squared-norm.ts';

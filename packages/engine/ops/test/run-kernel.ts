@@ -5,8 +5,10 @@ import {
   hostArray,
   hostView,
   type Kernel,
+  type KernelOperand,
   type KernelTraits,
   type Node,
+  packOffsets,
   sizeOf,
   type Tensor,
   type TensorSpec,
@@ -47,9 +49,35 @@ export async function runKernel(
       storage: d.bindings.length,
       uniform: d.params !== undefined,
     });
-    const bound = d.bindings.map((b) =>
-      'input' in b ? sources[b.input]! : 'output' in b ? results[b.output]! : scratch[b.scratch]!,
-    );
+    const operandOf = (b: KernelOperand): GpuBuffer =>
+      'input' in b ? sources[b.input]! : results[b.output]!;
+    const packs: {
+      readonly pack: GpuBuffer;
+      readonly parts: readonly GpuBuffer[];
+      readonly offsets: number[];
+    }[] = [];
+    const packed = (parts: readonly GpuBuffer[], specs: readonly TensorSpec[]): GpuBuffer => {
+      const { offsets, byteLength } = packOffsets(specs.map(({ shape }) => 4 * sizeOf(shape)));
+      const pack = blank({ shape: [byteLength / 4], dtype: 'u32' });
+      packs.push({ pack, parts, offsets });
+      return pack;
+    };
+    const bound = d.bindings.map((b) => {
+      if (!('pack' in b)) return 'scratch' in b ? scratch[b.scratch]! : operandOf(b);
+      const specs = b.pack.map((o) => ('input' in o ? inputs[o.input]!.spec : outputs[o.output]!));
+      return packed(b.pack.map(operandOf), specs);
+    });
+    const copyPacks = (into: boolean): void => {
+      gpu.submit((encoder) => {
+        for (const { pack, parts, offsets } of packs)
+          parts.forEach((part, i) => {
+            const size = Math.min(part.byteLength, (offsets[i + 1] ?? pack.byteLength) - offsets[i]!);
+            if (into) encoder.copyBufferToBuffer(part.handle, 0, pack.handle, offsets[i]!, size);
+            else encoder.copyBufferToBuffer(pack.handle, offsets[i]!, part.handle, 0, size);
+          });
+      });
+    };
+    copyPacks(true);
     if (d.params) {
       const uniform = gpu.buffers.uniform(d.params.byteLength, 'params');
       gpu.write(uniform, 0, d.params);
@@ -64,6 +92,7 @@ export async function runKernel(
       pass.dispatchWorkgroups(...d.workgroups);
       pass.end();
     });
+    copyPacks(false);
   }
   const values: Float64Array[] = [];
   for (const [i, spec] of outputs.entries()) {

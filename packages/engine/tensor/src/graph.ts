@@ -41,6 +41,9 @@ export interface Op {
 
 let nodeCount = 0;
 
+/** How many nodes there are: the id of the next one. */
+export const nodesSoFar = (): number => nodeCount;
+
 /** An operation applied to tensors. Ids grow with creation, so inputs always have smaller ids. */
 export class Node {
   readonly id: number;

@@ -1,3 +1,4 @@
+export { checkpoint } from './checkpoint.ts';
 export { defineGradientOp, defineOp, gradientOpVjp, type OpDefinition } from './define-op.ts';
 export { sigmoid, silu, softplus, uniform } from './derived.ts';
 export { byteSize, type DType, dtypeOf, type HostArray, hostArray, hostView, isFloat } from './dtype.ts';
@@ -25,10 +26,12 @@ export type {
   KernelChoices,
   KernelDispatch,
   KernelFactory,
+  KernelOperand,
   KernelRequest,
   KernelTraits,
   ReaderFactory,
 } from './kernel.ts';
+export { packOffsets } from './kernel.ts';
 export { philoxText } from './philox-text.ts';
 export * from './primitives/contraction.ts';
 export * from './primitives/creation.ts';

@@ -31,10 +31,30 @@ export interface KernelRequest {
   readonly attrs: Attrs;
 }
 
+export type KernelOperand = { readonly input: number } | { readonly output: number };
+
 export type KernelBinding =
-  | { readonly input: number }
-  | { readonly output: number }
-  | { readonly scratch: number };
+  | KernelOperand
+  | { readonly scratch: number }
+  /** Operands, none of them twice, that lie one after another in one memory: see {@link packOffsets}. */
+  | { readonly pack: readonly KernelOperand[] };
+
+/** Bytes that the beginning of each operand of a pack is a multiple of. */
+const packAlignment = 256;
+
+/** Where operands of these sizes begin in their pack, in bytes, and how long it is. */
+export function packOffsets(byteLengths: readonly number[]): {
+  readonly offsets: number[];
+  readonly byteLength: number;
+} {
+  let byteLength = 0;
+  const offsets = byteLengths.map((length) => {
+    const begin = byteLength;
+    byteLength += Math.max(1, Math.ceil(length / packAlignment)) * packAlignment;
+    return begin;
+  });
+  return { offsets, byteLength };
+}
 
 /**
  * One dispatch. Its WGSL declares `@group(0) @binding(i) var<storage, read_write>` for each entry of `bindings`

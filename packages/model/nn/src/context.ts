@@ -1,4 +1,4 @@
-import type { Tensor } from '@graftjs/tensor';
+import { checkpoint, type Tensor } from '@graftjs/tensor';
 
 export interface ContextOptions {
   /** Dropout is active only in training. */
@@ -10,8 +10,18 @@ export interface ContextOptions {
    * already. Default false.
    */
   readonly continues?: boolean;
+  /** What of the forward pass is computed again in the backward pass instead of being kept. Default: nothing. */
+  readonly recompute?: Recomputation;
   /** i32 `[b]`: the task that each text belongs to, for adapters that have parameters by task. */
   readonly taskIds?: Tensor;
+}
+
+/** How many blocks, counted from the first, keep little for the backward pass. */
+export interface Recomputation {
+  /** Blocks that keep only their input. Default 0. */
+  readonly blocks?: number;
+  /** Blocks whose MLP keeps only its input, those of `blocks` counted with them. Default 0. */
+  readonly mlps?: number;
 }
 
 /** What a forward pass is told beside its inputs. A new one for each pass: it numbers the random draws in order. */
@@ -20,6 +30,7 @@ export class Context {
   readonly seed: Tensor | undefined;
   readonly continues: boolean;
   readonly taskIds: Tensor | undefined;
+  readonly #recompute: Recomputation;
   #streams = 0;
 
   constructor(options: ContextOptions = {}) {
@@ -27,6 +38,14 @@ export class Context {
     this.seed = options.seed;
     this.continues = options.continues ?? false;
     this.taskIds = options.taskIds;
+    this.#recompute = options.recompute ?? {};
+  }
+
+  /** What `compute`, all of block `index` or its MLP, gives; computed again in the backward pass if `recompute` says so. */
+  keep(part: keyof Recomputation, index: number, compute: () => Tensor): Tensor {
+    const { blocks = 0, mlps = 0 } = this.#recompute;
+    const again = part === 'blocks' ? index < blocks : index >= blocks && index < mlps;
+    return again ? checkpoint(compute) : compute();
   }
 
   /** The number of the next random draw of this pass: the same pass gives the same numbers. */

@@ -1,4 +1,4 @@
-export { Context, type ContextOptions } from './context.ts';
+export { Context, type ContextOptions, type Recomputation } from './context.ts';
 export { Embedding, type EmbeddingDetails, type EmbeddingOptions } from './embedding.ts';
 export { HostRandom, normalArray, uniformArray } from './host-random.ts';
 export { LayerNorm, type NormDetails, type NormWeights } from './layer-norm.ts';

@@ -1,4 +1,4 @@
-import { adamw } from '@graftjs/ops';
+import { adamwPack } from '@graftjs/ops';
 import {
   add,
   concat,
@@ -19,8 +19,10 @@ import {
   GraphOptimizer,
   type OptimizerOptions,
   type Parameters,
+  type Slot,
   type StepControl,
 } from './optimizer.ts';
+import { packsOf } from './packs.ts';
 
 export interface AdamWOptions extends OptimizerOptions {
   /** Decay of the running means of the gradient and of its square. Default [0.9, 0.999]. */
@@ -66,29 +68,51 @@ export class AdamW extends GraphOptimizer {
   }
 
   protected next(gradients: readonly Tensor[], control: StepControl): [Variable, Tensor][] {
+    if (this.slots.length === 0) return [];
     const { beta1, beta2 } = this.#constants;
-    const steps = add(this.#steps, 1);
-    const corrections = [correction(beta1, steps), correction(beta2, steps)];
-    const updates = this.slots.flatMap(({ parameter, rateFactor, weightDecay }, i): [Variable, Tensor][] => {
-      const [first, second] = [this.#first[i]!, this.#second[i]!];
-      const numbers = [mul(this.rate, rateFactor), fill(weightDecay, []), ...corrections];
-      const step = concat(
+    const taken = add(this.#steps, 1);
+    const corrections = [correction(beta1, taken), correction(beta2, taken)];
+    const groups = [...new Set(this.slots.map(groupOf))];
+    const steps = concat(
+      groups.map((group) => this.#stepOf(this.slots.find((slot) => groupOf(slot) === group)!, corrections)),
+      0,
+    );
+    const parts = this.slots.map((slot, i) => ({
+      param: slot.parameter,
+      grad: gradients[i]!,
+      m: this.#first[i]!,
+      v: this.#second[i]!,
+      step: groups.indexOf(groupOf(slot)),
+    }));
+    const updates = packsOf(parts).flatMap((pack) => {
+      const next = adamwPack(pack, steps, { ...this.#constants, ...control });
+      return next.flatMap(([p1, m1, v1], i): [Variable, Tensor][] => {
+        const { param, m, v } = pack[i]!;
+        return [
+          [param, p1],
+          [m, m1],
+          [v, v1],
+        ];
+      });
+    });
+    return [...updates, [this.#steps, control.when ? where(control.when, taken, this.#steps) : taken]];
+  }
+
+  /** The row of the step's numbers for all parameters of a group. */
+  #stepOf({ rateFactor, weightDecay }: Slot, corrections: readonly Tensor[]): Tensor {
+    const numbers = [mul(this.rate, rateFactor), fill(weightDecay, []), ...corrections];
+    return reshape(
+      concat(
         numbers.map((t) => reshape(t, [1])),
         0,
-      );
-      const [p1, m1, v1] = adamw(parameter, gradients[i]!, first, second, step, {
-        ...this.#constants,
-        ...control,
-      });
-      return [
-        [parameter, p1],
-        [first, m1],
-        [second, v1],
-      ];
-    });
-    return [...updates, [this.#steps, control.when ? where(control.when, steps, this.#steps) : steps]];
+      ),
+      [1, -1],
+    );
   }
 }
+
+/** Parameters with the same settings share a row of the step's numbers. */
+const groupOf = ({ rateFactor, weightDecay }: Slot): string => `${rateFactor} ${weightDecay}`;
 
 /**
  * 1 - beta^steps to within rounding, of a number of steps that only the device knows: near 1 the difference would

@@ -1,7 +1,8 @@
 import type { Parameter } from '@graftjs/nn';
-import { clipScale, finite, globalNorm } from '@graftjs/ops';
-import { add, type HostArray, ShapeError, sameShape, type Tensor, Variable, zeros } from '@graftjs/tensor';
+import { addPack, clipScale, finite, globalNorm, zerosPack } from '@graftjs/ops';
+import { add, type HostArray, ShapeError, sameShape, type Tensor, Variable } from '@graftjs/tensor';
 import { OptimizerStateError } from './errors.ts';
+import { packsOf } from './packs.ts';
 
 export interface UpdateOptions {
   /** Greatest norm of all gradients together; longer ones are scaled down to it. Left out: no clipping. */
@@ -128,13 +129,25 @@ export abstract class GraphOptimizer implements Optimizer {
 
   accumulate(gradients: readonly Tensor[]): [Variable, Tensor][] {
     this.#check(gradients);
-    return this.#accumulators().map((sum, i) => [sum, add(sum, gradients[i]!)]);
+    const parts = this.#accumulators().map((param, i) => ({ param, gradient: gradients[i]! }));
+    return packsOf(parts).flatMap((pack) => {
+      const sums = pack.map(({ param }) => param);
+      const next = addPack(
+        sums,
+        pack.map(({ gradient }) => gradient),
+      );
+      return sums.map((sum, i): [Variable, Tensor] => [sum, next[i]!]);
+    });
   }
 
   applyAccumulated(options: UpdateOptions = {}): Update {
     const sums = this.#accumulators();
     const { updates, gradNorm } = this.update(sums, options);
-    return { updates: [...updates, ...sums.map((s): [Variable, Tensor] => [s, zeros(s.shape)])], gradNorm };
+    const cleared = packsOf(sums.map((param) => ({ param }))).flatMap((pack) => {
+      const empty = zerosPack(pack.map(({ param }) => param.shape));
+      return pack.map(({ param }, i): [Variable, Tensor] => [param, empty[i]!]);
+    });
+    return { updates: [...updates, ...cleared], gradNorm };
   }
 
   async readState(reader: VariableReader): Promise<Map<string, HostArray>> {

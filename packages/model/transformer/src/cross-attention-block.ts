@@ -21,7 +21,7 @@ export abstract class CrossAttentionBlock<
 
   abstract override get parts(): CrossBlockParts<Pass>;
 
-  override forward(x: Tensor, pass: Pass, context: Context): Tensor {
+  protected override run(x: Tensor, pass: Pass, context: Context): Tensor {
     const { crossAttentionNorm, crossAttention } = this.parts;
     const run = (input: Tensor): Tensor => crossAttention.forward(input, pass, context);
     const attended = this.attend(x, pass, context);

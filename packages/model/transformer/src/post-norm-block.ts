@@ -25,11 +25,16 @@ export abstract class PostNormBlock<Pass extends PassInputs = PassInputs> extend
   abstract get parts(): PostNormParts<Pass>;
 
   forward(x: Tensor, pass: Pass, context: Context): Tensor {
+    return context.keep('blocks', this.parts.attention.layerIndex, () => this.#run(x, pass, context));
+  }
+
+  #run(x: Tensor, pass: Pass, context: Context): Tensor {
     const parts = this.parts;
     const attended = parts.attend(x, pass, context);
     const middle = this.#close(x, attended, parts.attentionNorm, this.attentionOutput, context);
-    const fed = parts.feed(middle, context);
-    const output = this.#close(middle, fed, parts.mlpNorm, this.mlpOutput, context);
+    const output = context.keep('mlps', parts.attention.layerIndex, () =>
+      this.#close(middle, parts.feed(middle, context), parts.mlpNorm, this.mlpOutput, context),
+    );
     const { keyMask, segments } = pass;
     return this.blockOutput.apply(output, { block: this, keyMask, segments, context });
   }

@@ -48,6 +48,10 @@ export abstract class PreNormBlock<Pass extends PassInputs = never> extends Modu
   abstract get parts(): BlockParts<Pass>;
 
   forward(x: Tensor, pass: Pass, context: Context): Tensor {
+    return context.keep('blocks', this.parts.attention.layerIndex, () => this.run(x, pass, context));
+  }
+
+  protected run(x: Tensor, pass: Pass, context: Context): Tensor {
     return this.feed(this.attend(x, pass, context), pass, context);
   }
 
@@ -58,9 +62,12 @@ export abstract class PreNormBlock<Pass extends PassInputs = never> extends Modu
   }
 
   protected feed(x: Tensor, pass: Pass, context: Context): Tensor {
-    const { mlpNorm, mlp } = this.parts;
+    const { attention, mlpNorm, mlp } = this.parts;
     const run = (input: Tensor): Tensor => mlp.forward(input, context);
-    return this.give(this.sublayer(x, mlpNorm, run, this.mlpOutput, context), pass, context);
+    const output = context.keep('mlps', attention.layerIndex, () =>
+      this.sublayer(x, mlpNorm, run, this.mlpOutput, context),
+    );
+    return this.give(output, pass, context);
   }
 
   /** What goes to the next block. */

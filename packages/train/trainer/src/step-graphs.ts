@@ -1,5 +1,5 @@
 import type { ProgramRequest } from '@graftjs/compiler';
-import { Context, type Parameter } from '@graftjs/nn';
+import { Context, type Parameter, type Recomputation } from '@graftjs/nn';
 import type { Optimizer, UpdateOptions } from '@graftjs/optim';
 import { add, gradients, mul, type Tensor, Variable, zeros } from '@graftjs/tensor';
 import type { BatchTensors, LossSum } from './loss-programs.ts';
@@ -11,6 +11,8 @@ export interface StepGraphsOptions {
   readonly optimizer: Optimizer;
   /** Greatest global norm of the gradients; left out: no clipping. */
   readonly clipNorm?: number | undefined;
+  /** What of the forward pass is computed again in the backward pass instead of being kept. Default: nothing. */
+  readonly recompute?: Recomputation | undefined;
 }
 
 /**
@@ -55,8 +57,9 @@ export class StepGraphs {
   }
 
   #build(batch: BatchTensors): { loss: Tensor; grads: readonly Tensor[] } {
-    const { lossSum, parameters } = this.#options;
-    const loss = mul(lossSum(batch, new Context({ training: true, seed: this.seed })), this.scale);
+    const { lossSum, parameters, recompute } = this.#options;
+    const context = new Context({ training: true, seed: this.seed, ...(recompute ? { recompute } : {}) });
+    const loss = mul(lossSum(batch, context), this.scale);
     return { loss, grads: gradients(loss, parameters) };
   }
 

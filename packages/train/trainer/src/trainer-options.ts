@@ -1,7 +1,7 @@
 import type { FileContent, Folder } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
 import type { CollateOptions, DataLoaderOptions, Example } from '@graftjs/data';
-import type { Parameter } from '@graftjs/nn';
+import type { Parameter, Recomputation } from '@graftjs/nn';
 import type { Optimizer } from '@graftjs/optim';
 import type { TrainEvent } from './events.ts';
 import type { LossSum } from './loss-programs.ts';
@@ -26,6 +26,11 @@ export interface TrainerOptions {
   readonly totalSteps: number;
   /** Greatest global norm of the gradients; left out: no clipping. */
   readonly clipNorm?: number;
+  /**
+   * Blocks, or MLPs of blocks, that are computed again in the backward pass, counted from the first: less memory for more
+   * time, the same numbers. Default: none.
+   */
+  readonly recompute?: Recomputation;
   /**
    * A step whose loss or gradients are not finite is skipped: it changes nothing. So many in a row end training with
    * `DivergedError`. Default 5.

@@ -1,6 +1,7 @@
 import { PlanningRuntime, type ProgramRequest, type Runtime } from '@graftjs/compiler';
 import { lora, loraConfig } from '@graftjs/lora';
 import { architectures, type CausalLM, newModel } from '@graftjs/models';
+import type { Recomputation } from '@graftjs/nn';
 import { AdamW, cosineSchedule, type Optimizer } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
 import { evaluate } from '@graftjs/reference';
@@ -48,6 +49,7 @@ export interface StepsOptions {
   readonly loraDropout?: number;
   readonly optimizer?: (parameters: StepGraphsOptions['optimizer']['parameters']) => Optimizer;
   readonly steps?: number;
+  readonly recompute?: Recomputation;
 }
 
 /** What steps gave, and the parameters after them. */
@@ -83,6 +85,7 @@ export async function runSteps(runtime: Runtime | undefined, options: StepsOptio
     parameters: [...parameters.values()],
     optimizer,
     clipNorm: 0.7,
+    recompute: options.recompute,
   });
   const batch = batchVariables({ batchSize, length });
   const request = graphs.whole(batch);

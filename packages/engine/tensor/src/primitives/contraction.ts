@@ -2,7 +2,7 @@ import { isFloat } from '../dtype.ts';
 import { applyOp, type Op, type Tensor } from '../graph.ts';
 import { broadcastShapes, ShapeError, sameShape } from '../shape.ts';
 import { add, cast, castOp } from './elementwise.ts';
-import { broadcastTo, permuteOp, reshape, reshapeOp, transpose } from './movement.ts';
+import { broadcastTo, isTranspose, permuteOp, reshape, reshapeOp, transpose } from './movement.ts';
 
 /**
  * `[..., M, K] x [..., K, N] -> [..., M, N]` with equal leading axes; sums in f32. Transposes and repeated
@@ -25,10 +25,17 @@ export const matmulOp: Op = {
     return [{ shape: [...x.slice(0, -1), y.at(-1)!], dtype: a!.dtype }];
   },
   vjp: ({ inputs: [a, b], cotangents: [dc], needs }) => [
-    needs[0] ? matmul(dc!, transpose(b!)) : undefined,
-    needs[1] ? matmul(transpose(a!), dc!) : undefined,
+    needs[0] ? productLike(a!, dc!, transpose(b!)) : undefined,
+    needs[1] ? productLike(b!, transpose(a!), dc!) : undefined,
   ],
 };
+
+/**
+ * x y, the gradient of `operand`: where that is a transpose, as the transpose of yᵀ xᵀ, which is then the gradient of
+ * what was transposed, in its layout.
+ */
+const productLike = (operand: Tensor, x: Tensor, y: Tensor): Tensor =>
+  isTranspose(operand) ? transpose(matmul(transpose(y), transpose(x))) : matmul(x, y);
 
 /** Matrix product; leading axes broadcast. */
 export function matmul(a: Tensor, b: Tensor): Tensor {

@@ -132,6 +132,12 @@ export const permute = (x: Tensor, axes: readonly number[]): Tensor =>
     ? x
     : applyOp(permuteOp, [x], { axes: [...axes] })[0]!;
 
+/** Whether `x` is another tensor with its last two axes swapped. */
+export function isTranspose(x: Tensor): boolean {
+  const axes = x.node.op === permuteOp ? (x.node.attrs.axes as readonly number[]) : [];
+  return axes.length > 1 && axes.every((a, i) => a === (i < axes.length - 2 ? i : 2 * axes.length - 3 - i));
+}
+
 /** Swaps two axes, the last two unless named. */
 export function transpose(x: Tensor, a = -2, b = -1): Tensor {
   const axes = x.shape.map((_, i) => i);
