@@ -102,9 +102,14 @@ function matchEpilogues(
     const { expression } = expressionOf(value, fusion.isMaterialized);
     const { memories } = costOf(expression);
     const candidates: IrValue[] = [];
+    let replaces = false;
     walk(expression, (e) => {
+      if (e.kind === 'load' && e.value.node.variable && elements(e.value.shape) === elements(value.shape))
+        replaces = true;
       if (e.kind === 'load' && memoryOf(e.value).node.name === 'matmul') candidates.push(memoryOf(e.value));
     });
+    // A variable's next value is written in place by an element-wise kernel, and would have to be copied from a product's.
+    if (replaces && rootKeys.has(valueKey(value))) continue;
     const fitting = [...new Set(candidates)].filter(
       (product) =>
         readers.get(valueKey(product)) === 1 &&
