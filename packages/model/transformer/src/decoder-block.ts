@@ -24,7 +24,7 @@ export type BlockOrder = 'pre-norm' | 'post-norm' | 'parallel';
 export abstract class DecoderBlock<Pass extends PassInputs = never> extends PreNormBlock<Pass> {
   abstract override get parts(): DecoderParts<Pass>;
 
-  override forward(x: Tensor, pass: Pass, context: Context): Tensor {
+  protected override run(x: Tensor, pass: Pass, context: Context): Tensor {
     const { attentionNorm, attention, mlpNorm, mlp, order, attentionOutputNorm, mlpOutputNorm } = this.parts;
     const isPost = order === 'post-norm';
     const details = (input: Tensor, residual: Tensor, norm: Norm) => ({
@@ -43,11 +43,10 @@ export abstract class DecoderBlock<Pass extends PassInputs = never> extends PreN
     const middle = isPost ? attentionNorm.forward(add(x, mixed)) : add(x, mixed);
     const residual = order === 'parallel' ? x : middle;
     const input = isPost ? middle : mlpNorm.forward(residual);
-    const fed = mlp.forward(input, context);
-    const output = this.mlpOutput.apply(
-      mlpOutputNorm?.forward(fed) ?? fed,
-      details(input, residual, mlpNorm),
-    );
+    const output = context.keep('mlps', attention.layerIndex, () => {
+      const fed = mlp.forward(input, context);
+      return this.mlpOutput.apply(mlpOutputNorm?.forward(fed) ?? fed, details(input, residual, mlpNorm));
+    });
     const given = isPost ? mlpNorm.forward(add(middle, output)) : add(middle, output);
     return this.give(given, pass, context);
   }
