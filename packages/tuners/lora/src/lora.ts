@@ -59,6 +59,8 @@ export interface LoraBeside {
   initialValues(): [Variable, Tensor][];
   attach(key: string): void;
   detach(key: string): void;
+  /** @throws MergeError where a merged value would not be finite */
+  check(runtime: Runtime, adapterName: string): Promise<void>;
   merge(runtime: Runtime): Promise<void>;
   unmerge(runtime: Runtime): Promise<void>;
 }
@@ -269,7 +271,7 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
   }
 
   async merge(runtime: Runtime, { safe }: { readonly safe: boolean }): Promise<void> {
-    if (safe) for (const merge of this.#merges) await merge.check(runtime, this.#name);
+    if (safe) for (const part of [...this.#merges, ...this.#beside]) await part.check(runtime, this.#name);
     for (const part of [...this.#merges, ...this.#beside]) await part.merge(runtime);
   }
 

@@ -25,6 +25,7 @@ export const tokenRows: LoraExtension = {
         initialValues: () => rows.initialValues(),
         attach: (key) => rows.attach(key),
         detach: (key) => rows.detach(key),
+        check: (runtime, adapterName) => rows.check(runtime, adapterName),
         merge: (runtime) => rows.merge(runtime),
         unmerge: (runtime) => rows.unmerge(runtime),
       };

@@ -1,7 +1,7 @@
 /**
  * Rows of an embedding that are trained while the rest of its table is frozen:
  *
- *     y = rows[k] where id is the k-th of the trained tokens, else table[id]
+ *     y = rows[k] where id is the k-th of the trained tokens, else table[id]      (times the embedding's own scale)
  *
  * A head that shares the table has the rows, too: its logit of such a token is rows[k] · h.
  */
@@ -16,7 +16,7 @@ import {
   normalArray,
   Parameter,
 } from '@graftjs/nn';
-import { ConfigError } from '@graftjs/peft';
+import { ConfigError, MergeError } from '@graftjs/peft';
 import {
   cast,
   less,
@@ -105,6 +105,15 @@ export class TokenRows {
 
   detach(key: string): void {
     for (const { output } of [...this.#embeddings, ...this.#heads]) output.detach(key);
+  }
+
+  /** @throws MergeError where the rows are not finite */
+  async check(runtime: Runtime, adapterName: string): Promise<void> {
+    if (!(await runtime.read(this.delta)).every(Number.isFinite))
+      throw new MergeError(
+        adapterName,
+        `the trained rows of ${this.path} are not finite everywhere; check the adapter's values`,
+      );
   }
 
   async merge(runtime: Runtime): Promise<void> {

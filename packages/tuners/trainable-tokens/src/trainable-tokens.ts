@@ -156,7 +156,8 @@ class TokensAdapter implements AttachedAdapter<TrainableTokensConfig> {
     }
   }
 
-  async merge(runtime: Runtime): Promise<void> {
+  async merge(runtime: Runtime, { safe }: { readonly safe: boolean }): Promise<void> {
+    if (safe) for (const rows of this.#rows) await rows.check(runtime, this.#name);
     for (const rows of this.#rows) await rows.merge(runtime);
   }
 
