@@ -182,7 +182,7 @@ test('a type that none of the given architectures reads is named with those that
   const parse = (model_type: string, architectures: Parameters<typeof parseConfig>[1]['architectures']) =>
     parseConfig({ ...json, model_type }, { architectures });
   expect(() => parse('plane', [llama, gpt2, plain])).toThrow(
-    'config.json, model_type: "plane" is not among the architectures given; they read llama, mistral, qwen2, gpt2, plain. Did you mean plain?',
+    'config.json, model_type: "plane" is not among the architectures given; they read llama, mistral, qwen2, qwen3, gpt2, plain. Did you mean plain?',
   );
-  expect(() => parse('plain', [llama])).toThrow('they read llama, mistral, qwen2');
+  expect(() => parse('plain', [llama])).toThrow('they read llama, mistral, qwen2, qwen3');
 });
