@@ -1,4 +1,5 @@
 import { ADAPTER_CONFIG, readJsonObject } from '@graftjs/checkpoint';
+import type { Module } from '@graftjs/nn';
 import type { Method, OtherForm } from '@graftjs/peft';
 import { fromAdapterHub, toAdapterHub } from './adapterhub.ts';
 import { bottleneck } from './bottleneck.ts';
@@ -51,5 +52,13 @@ export const methods: readonly Method[] = [
     about: 'Houlsby adapters whose matrices are sums of Kronecker products',
     paper: 'Karimi Mahabadi et al., 2021, arXiv:2106.04647',
     config: compacterConfig,
+    fit: ({ model }, { phmDim }) => ({ reductionFactor: wholeParts(model, Number(phmDim ?? 4)) }),
   },
 ];
+
+/** A reduction factor of about 32 whose bottleneck has whole parts for the Kronecker products. */
+function wholeParts(model: Module, parts: number): number {
+  const { hiddenSize = 0 } = (model as { config?: { hiddenSize?: number } }).config ?? {};
+  const units = Math.floor(hiddenSize / 32 / parts) * parts;
+  return hiddenSize / Math.max(parts, units) || 32;
+}
