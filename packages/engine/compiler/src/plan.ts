@@ -53,7 +53,7 @@ export function makePlan(
   updates: readonly number[],
   traits: DeviceTraits,
 ): Plan {
-  const { steps, fusion } = schedule(ir, traits);
+  const { steps, fusion } = schedule(ir, outputCount, traits);
   const slots = new Map(ir.variables.map((variable, slot) => [variable, slot]));
   const slotOf = new Map<string, number>();
   for (const node of ir.nodes) if (node.variable) slotOf.set(`${node.id}.0`, slots.get(node.variable)!);

@@ -16,8 +16,11 @@ export interface Schedule {
   readonly fusion: Fusion;
 }
 
-/** Decides what is computed by which kernel, and in which order (that of the graph). */
-export function schedule(ir: Ir, traits: KernelTraits): Schedule {
+/**
+ * Decides what is computed by which kernel, and in which order (that of the graph). The first `outputCount` roots are
+ * outputs, the others next values of variables.
+ */
+export function schedule(ir: Ir, outputCount: number, traits: KernelTraits): Schedule {
   const placements = new Map<IrNode, MatmulPlacement>();
   const placementOf = (node: IrNode): MatmulPlacement => {
     const known = placements.get(node) ?? placeMatmul(node);
@@ -26,7 +29,7 @@ export function schedule(ir: Ir, traits: KernelTraits): Schedule {
   };
   const fusion = fuse(ir, traits, (node) => placementOf(node).memories.flat());
   const { isMaterialized } = fusion;
-  const epilogues = matchEpilogues(ir, fusion, traits, placementOf);
+  const epilogues = matchEpilogues(ir, outputCount, fusion, traits, placementOf);
   const absorbed = new Set(epilogues.values());
   const steps: Step[] = [];
   for (const value of fusion.roots) {
@@ -90,12 +93,16 @@ function kernelSteps(node: IrNode): Step[] {
  */
 function matchEpilogues(
   ir: Ir,
+  outputCount: number,
   fusion: Fusion,
   traits: KernelTraits,
   placementOf: (n: IrNode) => MatmulPlacement,
 ): Map<IrValue, IrValue> {
   const readers = countReaders(ir, fusion, placementOf);
-  const rootKeys = new Set(ir.roots.map((v) => valueKey(memoryOf(v))));
+  const keysOf = (values: readonly IrValue[]): Set<string> =>
+    new Set(values.map((v) => valueKey(memoryOf(v))));
+  const rootKeys = keysOf(ir.roots);
+  const nextValues = keysOf(ir.roots.slice(outputCount));
   const found = new Map<IrValue, IrValue>();
   for (const value of fusion.roots) {
     if (ownsMemory(value.node) || !(value.dtype === 'f32' || isHalf(value.dtype))) continue;
@@ -109,7 +116,7 @@ function matchEpilogues(
       if (e.kind === 'load' && memoryOf(e.value).node.name === 'matmul') candidates.push(memoryOf(e.value));
     });
     // A variable's next value is written in place by an element-wise kernel, and would have to be copied from a product's.
-    if (replaces && rootKeys.has(valueKey(value))) continue;
+    if (replaces && nextValues.has(valueKey(value))) continue;
     const fitting = [...new Set(candidates)].filter(
       (product) =>
         readers.get(valueKey(product)) === 1 &&
