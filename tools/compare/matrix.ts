@@ -3,17 +3,21 @@
  *
  *     npx tsx --conditions=@graftjs/source tools/compare/matrix.ts            every package; minutes
  *     npx tsx --conditions=@graftjs/source tools/compare/matrix.ts ia3 vera   these anew
+ *     npx tsx --conditions=@graftjs/source tools/compare/matrix.ts --report FILE   what a run of vitest said (--reporter=json)
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { modelTypes, type TunerCell } from '@graftjs/tuner-tests';
 import type { MatrixRow } from './matrix-row.ts';
 
 interface Report {
   readonly testResults: readonly {
+    /** The test file. */
+    readonly name: string;
     readonly assertionResults: readonly {
       readonly ancestorTitles: readonly string[];
       readonly title: string;
@@ -29,9 +33,13 @@ const file = fileURLToPath(new URL('results/matrix.json', import.meta.url));
 const tuners = readdirSync(join(root, 'packages/tuners')).filter(
   (name) => name !== 'peft' && name !== 'tuner-tests',
 );
-const chosen = process.argv.length > 2 ? process.argv.slice(2) : tuners;
-for (const name of chosen) {
-  const made = rowsOf(name, run(name));
+const { values, positionals } = parseArgs({
+  options: { report: { type: 'string' } },
+  allowPositionals: true,
+});
+const whole = values.report && (JSON.parse(readFileSync(values.report, 'utf8')) as Report);
+for (const name of positionals.length > 0 ? positionals : tuners) {
+  const made = rowsOf(name, whole ? partOf(whole, name) : run(name));
   const kept = (existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as MatrixRow[]) : []).filter(
     (row) => row.package !== name,
   );
@@ -42,6 +50,11 @@ for (const name of chosen) {
   writeFileSync(file, `${JSON.stringify(rows, null, 2)}\n`);
   const cells = made.flatMap((row) => Object.values(row.cells));
   console.log(`${name}: ${cells.filter((cell) => cell === 'passed').length} of ${cells.length} cells passed`);
+}
+
+/** What a run of many packages' tests said of one. */
+function partOf(report: Report, name: string): Report {
+  return { testResults: report.testResults.filter((each) => each.name.includes(`/tuners/${name}/`)) };
 }
 
 function run(name: string): Report {
