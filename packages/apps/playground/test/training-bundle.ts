@@ -18,7 +18,11 @@ export { AdamW, gradients, llama, loadModel, lora, loraConfig, openGpu, PeftMode
 
 /** What a page loads that trains LoRA on Llama models. */
 export interface Bundle {
-  readonly chunks: readonly Rolldown.OutputChunk[];
+  /** What is loaded at once. */
+  readonly first: readonly Rolldown.OutputChunk[];
+  /** What is loaded where it is needed. */
+  readonly onDemand: readonly Rolldown.OutputChunk[];
+  /** Of what is loaded at once. */
   readonly gzipBytes: number;
 }
 
@@ -44,5 +48,7 @@ export async function bundleTraining(): Promise<Bundle> {
     },
   });
   const chunks = (built as Rolldown.RolldownOutput).output as Rolldown.OutputChunk[];
-  return { chunks, gzipBytes: chunks.reduce((sum, { code }) => sum + gzipSync(code).length, 0) };
+  const onDemand = chunks.filter((chunk) => chunk.isDynamicEntry);
+  const first = chunks.filter((chunk) => !chunk.isDynamicEntry);
+  return { first, onDemand, gzipBytes: first.reduce((sum, { code }) => sum + gzipSync(code).length, 0) };
 }

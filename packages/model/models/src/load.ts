@@ -9,9 +9,9 @@ import {
 import type { Runtime } from '@graftjs/compiler';
 import {
   HostRandom,
+  isQuantized,
   normalArray,
   type Parameter,
-  QuantizedWeight,
   replaceWeight,
   storeWeightsAs,
   type WeightDType,
@@ -20,7 +20,7 @@ import { type HostArray, narrowToHalves } from '@graftjs/tensor';
 import type { Architecture, CausalLM, ModelOf, PretrainedModel } from './architecture.ts';
 import { ConfigError } from './config-json.ts';
 import { architectureOf, parseConfig } from './parse-config.ts';
-import { type QuantizedWeights, quantizedWeights } from './quantized-weights.ts';
+import type { QuantizedWeights } from './quantized-weights.ts';
 
 export interface LoadedModel<Model extends PretrainedModel = CausalLM> {
   readonly model: Model;
@@ -116,18 +116,27 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
   const wanted = options.weights ?? 'stored';
   const dtype = isFloatStorage(wanted) ? wanted : 'stored';
   storeWeightsAs(model, (name) => dtypeIn(dtype, named.tensors.get(name)?.dtype));
-  const quantized = quantizedWeights(model, wanted, named, architecture.baseModelPrefix);
+  const isQuantizing = dtype !== wanted || [...named.tensors.values()].some((t) => /^Q\d/.test(t.dtype));
+  // a program that loads no quantized weights loads nothing for them
+  const quantized = isQuantizing
+    ? (await import('./quantized-weights.ts')).quantizedWeights(
+        model,
+        wanted,
+        named,
+        architecture.baseModelPrefix,
+      )
+    : undefined;
   const made = lacking(model, named, options.newWeights ? architecture.newWeights : undefined);
   const parameters = checkedParameters(model, named, architecture.ignoredTensors, made);
   await checkTies(model, named);
   if (options.newWeights) initialize(made, architecture, config, options.newWeights.seed);
   let waiting = 0;
   for (const [name, parameter] of parameters) {
-    const weight = (await quantized.get(name)?.()) ?? parameter;
+    const weight = (await quantized?.get(name)?.()) ?? parameter;
     if (weight === parameter) parameter.set(await valuesFor(parameter, named, name));
     else replaceWeight(model, parameter, weight);
     if (!runtime) continue;
-    for (const part of weight instanceof QuantizedWeight ? weight.parts : [weight]) runtime.upload(part);
+    for (const part of isQuantized(weight) ? weight.parts : [weight]) runtime.upload(part);
     waiting += weight.byteLength;
     if (waiting < inFlight) continue;
     await runtime.gpu.idle();

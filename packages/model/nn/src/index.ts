@@ -12,6 +12,7 @@ export {
   type QuantizerOptions,
 } from './quantized/block-quantizer.ts';
 export { fromGgmlBlocks, type GgmlFormat, isGgmlFormat } from './quantized/ggml-blocks.ts';
+export { isQuantized } from './quantized/is-quantized.ts';
 export {
   type QuantizedData,
   QuantizedWeight,

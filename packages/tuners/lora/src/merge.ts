@@ -1,6 +1,6 @@
 /** Adapters in the weights of layers, and out of them again. */
 import type { Runtime } from '@graftjs/compiler';
-import { type Embedding, Linear, Parameter, QuantizedWeight } from '@graftjs/nn';
+import { type Embedding, isQuantized, Linear, Parameter } from '@graftjs/nn';
 import { MergeError, place } from '@graftjs/peft';
 import { cast, type Tensor, type Variable } from '@graftjs/tensor';
 
@@ -55,7 +55,7 @@ export class LayerMerge {
       const { shape, dtype } = original;
       const name = `${this.#layer.path}.${field}`;
       const own =
-        keepOriginal || original instanceof QuantizedWeight || this.#isShared(original)
+        keepOriginal || isQuantized(original) || this.#isShared(original)
           ? new Parameter(shape, undefined, { dtype, name, trainable: false })
           : undefined;
       return { field, original, own, merged: this.#stored(change, 'merged') };

@@ -1,11 +1,11 @@
 import type { Runtime } from '@graftjs/compiler';
 import {
+  isQuantized,
   Linear,
   type LinearDetails,
   type LinearInputDetails,
   type Module,
   Parameter,
-  QuantizedWeight,
 } from '@graftjs/nn';
 import { cast, type Tensor } from '@graftjs/tensor';
 import {
@@ -302,7 +302,7 @@ class LayersAdapter<Config extends AdapterConfig> implements AttachedAdapter<Con
   async #mergeInto(runtime: Runtime, base: Linear, layer: LayerAdapter): Promise<void> {
     const changes = storedWeights(base, layer.merged!(weightsOf(base))).map(([field, value]) => {
       const before = base[field]!;
-      const keep = !layer.unmerged || before instanceof QuantizedWeight || this.#details.isShared(before);
+      const keep = !layer.unmerged || isQuantized(before) || this.#details.isShared(before);
       return { field, value, before, after: keep ? emptyLike(before) : before };
     });
     await (await runtime.compile({ updates: changes.map(({ after, value }) => [after, value]) })).run();

@@ -3,7 +3,7 @@
  * (`modules_to_save`, biases), and base weights that came with an adapter's file. The base's own stay untouched.
  */
 import type { Runtime } from '@graftjs/compiler';
-import { type Module, nearest, Parameter, QuantizedWeight } from '@graftjs/nn';
+import { isQuantized, type Module, nearest, Parameter } from '@graftjs/nn';
 import { cast, type Tensor, type Variable } from '@graftjs/tensor';
 import { MergeError, TargetError } from './errors.ts';
 import { BASE_PREFIX, UNWRAPPED_PREFIX } from './state.ts';
@@ -142,7 +142,7 @@ export const useOriginals = (replacements: readonly Replacement[]): void => {
 /** @throws MergeError where a target's weight is quantized: merging puts an f32 one in its place */
 export function checkUnquantized(adapter: string, model: Module, targets: readonly string[]): void {
   const quantized = [...parameterPlaces(model)].flatMap(({ modulePath, parameter }) =>
-    parameter instanceof QuantizedWeight && targets.includes(modulePath) ? [{ modulePath, parameter }] : [],
+    isQuantized(parameter) && targets.includes(modulePath) ? [{ modulePath, parameter }] : [],
   );
   const [first] = quantized;
   if (!first) return;
