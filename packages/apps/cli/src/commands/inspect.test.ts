@@ -183,6 +183,7 @@ describe('an adapter folder', () => {
     });
     rmSync(at('other', 'adapter_model.safetensors'));
     expect((await look(at('other'))).problems).toEqual([
+      expect.stringContaining('peft_type = "TELEPATHY" is not supported'),
       expect.stringContaining('there is no adapter_model.safetensors'),
     ]);
   });
