@@ -8,7 +8,8 @@ import { concat, fill, linearOperands, narrow, reshape, sum, type Tensor } from 
  * labels belong to the last positions, and the first of each row is learnt, too (as in `peft`).
  *
  * Logits that are a head's product and nothing more (no bias, no adapter at the head, no soft cap) are never in memory
- * whole: see `linearCrossEntropy` of `@graftjs/ops`.
+ * whole: see `linearCrossEntropy` of `@graftjs/ops`. The loss does not pass through `logits` then: its gradient with
+ * respect to that tensor is zero; those of weights and hidden states are whole.
  */
 export function tokenLossSum(logits: Tensor, labels: Tensor): Tensor {
   const [b, t, v] = logits.shape as [number, number, number];

@@ -10,8 +10,10 @@ import {
   readParameters,
   type StateReport,
   type Tuner,
+  UnsupportedConfigError,
   writeParameters,
 } from '@graftjs/peft';
+import { PostNormBlock } from '@graftjs/transformer';
 import { BottleneckAdapter } from './adapter.ts';
 import { sharedParameters } from './compacter.ts';
 import {
@@ -60,8 +62,18 @@ interface Parts {
   readonly invertible: { readonly adapter: InvertibleAdapter; readonly place: InvertiblePlace } | undefined;
 }
 
-/** @throws TargetError where the model has no blocks; ConfigError where no adapter is left, or a size does not fit */
+/**
+ * @throws TargetError where the model has no blocks; ConfigError where no adapter is left, or a size does not fit;
+ * UnsupportedConfigError where the blocks' own norms cannot be left out
+ */
 function partsFor(model: Module, config: BottleneckConfig, context: AttachContext): Parts {
+  const isPostNorm = [...model.namedModules()].some(([, module]) => module instanceof PostNormBlock);
+  if (isPostNorm && !config.originalLnAfter)
+    throw new UnsupportedConfigError(
+      'original_ln_after',
+      false,
+      "the model's blocks normalise after their skip connection, with the adapter's output in it",
+    );
   const hidden = hiddenSizeOf(model);
   const random = (): HostRandom =>
     config.initWeightsSeed ? new HostRandom(config.initWeightsSeed) : context.random;
