@@ -64,7 +64,7 @@ export interface AdaptedLayers<Config> {
     readonly decode: (state: AdapterState) => AdapterState;
   };
   /** Initial values that are computed from the base's weights; not used where weights are loaded. */
-  readonly initialValues?: readonly (readonly [Parameter, Tensor])[];
+  readonly initialValues?: InitialValues;
   /** The config with what the model decided filled in. */
   readonly config?: Config;
   readonly warnings?: readonly string[];
@@ -108,12 +108,12 @@ export interface LayerMethod<S extends TargetSchema, Type extends string> {
   readonly kind: string;
   /** Targets by `model_type` where a config names none. */
   readonly defaultTargets: Readonly<Record<string, string | readonly string[]>>;
-  /** Makes the adapter's parts at the linear layers that the config chose, by path. */
+  /** Makes the adapter's parts at the linear layers that the config chose, by path; later where it reads their weights. */
   readonly adapt: (
     config: LayerConfig<S, Type>,
     layers: ReadonlyMap<string, Linear>,
     context: AttachContext,
-  ) => AdaptedLayers<LayerConfig<S, Type>>;
+  ) => AdaptedLayers<LayerConfig<S, Type>> | Promise<AdaptedLayers<LayerConfig<S, Type>>>;
 }
 
 /**
@@ -182,8 +182,7 @@ function attach<S extends TargetSchema, Type extends string>(
     targetModules: found.targetModules,
     ...(layout ? { fanInFanOut: layout.fanInFanOut } : {}),
   };
-  const adapted = method.adapt(chosen, bases, context);
-  const attached = () =>
+  const attached = (adapted: AdaptedLayers<LayerConfig<S, Type>>) =>
     new LayersAdapter(bases, adapted, {
       config: adapted.config ?? chosen,
       warnings: [...found.warnings, ...(layout?.warnings ?? []), ...(adapted.warnings ?? [])],
@@ -191,13 +190,19 @@ function attach<S extends TargetSchema, Type extends string>(
       key: `${method.peftType} ${context.adapterName}`,
       isShared: (weight) => [...parameterPlaces(model)].filter((p) => p.parameter === weight).length > 1,
     });
-  const updates = context.loading ? [] : (adapted.initialValues ?? []);
-  if (updates.length === 0) return attached();
-  return context.runtime
-    .compile({ updates })
-    .then((program) => program.run())
-    .then(attached);
+  const started = async (adapted: AdaptedLayers<LayerConfig<S, Type>>, updates: InitialValues) => {
+    await (await context.runtime.compile({ updates })).run();
+    return attached(adapted);
+  };
+  const finished = (adapted: AdaptedLayers<LayerConfig<S, Type>>) => {
+    const updates = context.loading ? [] : (adapted.initialValues ?? []);
+    return updates.length === 0 ? attached(adapted) : started(adapted, updates);
+  };
+  const adapted = method.adapt(chosen, bases, context);
+  return adapted instanceof Promise ? adapted.then(finished) : finished(adapted);
 }
+
+type InitialValues = readonly (readonly [Parameter, Tensor])[];
 
 interface Details<Config> {
   readonly config: Config;
