@@ -3,6 +3,7 @@
  * largest parts of W = U S (Vᵀ C⁻¹) (`ipm`) or the smallest, which disturb least what the data holds (`kpm`).
  */
 import type { Runtime } from '@graftjs/compiler';
+import { matrixOf, range, singularValues } from '@graftjs/decompositions';
 import type { LoraLayer, LoraStart } from '@graftjs/lora';
 import type { CausalLM } from '@graftjs/models';
 import type { PeftModel } from '@graftjs/peft';
@@ -20,7 +21,6 @@ import {
   Variable,
 } from '@graftjs/tensor';
 import { inverse, Matrix } from 'ml-matrix';
-import { matrixOf, range, singularValues } from './decompositions.ts';
 import { leading, rootedStart } from './from-singular.ts';
 import { inputsOf, type TextBatch } from './layer-inputs.ts';
 

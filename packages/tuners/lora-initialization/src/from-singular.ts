@@ -1,6 +1,6 @@
+import { columnsOf, floats, range } from '@graftjs/decompositions';
 import type { LoraStart } from '@graftjs/lora';
 import type { Matrix } from 'ml-matrix';
-import { columnsOf, floats, range } from './decompositions.ts';
 
 /** Of `u diag(s) vᵀ`, the parts `at`, divided by the scale: B = u √(s / scale), A = √(s / scale) vᵀ. */
 export function rootedStart(

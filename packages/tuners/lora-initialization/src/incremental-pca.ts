@@ -1,5 +1,5 @@
+import { singularValues } from '@graftjs/decompositions';
 import { Matrix } from 'ml-matrix';
-import { singularValues } from './decompositions.ts';
 
 /**
  * Principal components of rows that come in batches (Ross et al., 2008, as scikit-learn and peft have it): what is known

@@ -2,6 +2,16 @@
  * How LoRA's A `[r, in]` and B `[out, r]` start from the base's weight W `[out, in]`, with s the adapter's scale. Equal
  * to Hugging Face peft up to signs that cancel in B A.
  */
+
+import {
+  columnsOf,
+  floats,
+  largestSingularValues,
+  matrixOf,
+  orthonormal,
+  range,
+  singularValues,
+} from '@graftjs/decompositions';
 import {
   type LoraConfig,
   type LoraExtension,
@@ -13,15 +23,6 @@ import type { HostRandom } from '@graftjs/nn';
 import { ConfigError, UnsupportedConfigError } from '@graftjs/peft';
 import { cast } from '@graftjs/tensor';
 import type { Matrix } from 'ml-matrix';
-import {
-  columnsOf,
-  floats,
-  largestSingularValues,
-  matrixOf,
-  orthonormal,
-  range,
-  singularValues,
-} from './decompositions.ts';
 import { leading, rootedStart } from './from-singular.ts';
 
 /** The initial weights of `init_lora_weights` that are no numbers drawn at random: `loraWith(initializations)`. */

@@ -1,3 +1,4 @@
+import { matrixOf } from '@graftjs/decompositions';
 import { LoraAdapter, type LoraConfig, LoraLayer, type LoraStart, startsFromData } from '@graftjs/lora';
 import type { CausalLM } from '@graftjs/models';
 import { HostRandom } from '@graftjs/nn';
@@ -5,7 +6,6 @@ import { ConfigError, type PeftModel } from '@graftjs/peft';
 import { cast } from '@graftjs/tensor';
 import type { Matrix } from 'ml-matrix';
 import { cordaStart, covariances } from './corda.ts';
-import { matrixOf } from './decompositions.ts';
 import { details, oneOf } from './details.ts';
 import { evaComponents } from './eva.ts';
 import { checkRank } from './initializations.ts';

@@ -2,10 +2,11 @@
  * LoRA-GA (Wang et al., 2024, arXiv:2407.05000): A and B are singular vectors of the loss's gradient for W, so that the
  * first steps of the adapter go where those of full fine-tuning would.
  */
+
+import { columnsOf, floats, largestSingularValues, range } from '@graftjs/decompositions';
 import type { LoraLayer, LoraStart } from '@graftjs/lora';
 import type { HostRandom } from '@graftjs/nn';
 import type { Matrix } from 'ml-matrix';
-import { columnsOf, floats, largestSingularValues, range } from './decompositions.ts';
 import { leading } from './from-singular.ts';
 
 export interface LoraGaOptions {

@@ -1,5 +1,4 @@
 /** Decompositions of matrices on the host, in float64. */
-import type { HostRandom } from '@graftjs/nn';
 import { Matrix, QrDecomposition, SingularValueDecomposition } from 'ml-matrix';
 
 /** `u · diag(s) · vᵀ`: u `[m, k]`, v `[n, k]`, the largest singular value first. */
@@ -7,6 +6,11 @@ export interface Singular {
   readonly u: Matrix;
   readonly s: readonly number[];
   readonly v: Matrix;
+}
+
+/** Where random numbers come from: a `HostRandom` is one. */
+export interface NormalNumbers {
+  normal(): number;
 }
 
 export const matrixOf = (rows: number, columns: number, values: ArrayLike<number>): Matrix =>
@@ -29,7 +33,7 @@ export function largestSingularValues(
   matrix: Matrix,
   count: number,
   iterations: number,
-  random: HostRandom,
+  random: NormalNumbers,
 ): Singular {
   const isWide = matrix.rows < matrix.columns;
   const a = isWide ? matrix.transpose() : matrix;

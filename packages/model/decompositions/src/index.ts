@@ -1,0 +1,11 @@
+export {
+  columnsOf,
+  floats,
+  largestSingularValues,
+  matrixOf,
+  type NormalNumbers,
+  orthonormal,
+  range,
+  type Singular,
+  singularValues,
+} from './decompositions.ts';
