@@ -4,7 +4,7 @@ Each tuner's package says in `oracle.json` what to make:
 
     { "config": "IA3Config", "cases": { "default": { "base": "llama-gqa-untied", "options": {} } } }
 
-A case may also have `tasks` (of the two rows), `perturb` (how far trained values are moved, 0.1), `gradients: false`, and `merged: false` where
+A case may also have a `config` of its own, `tasks` (of the two rows), `perturb` (how far trained values are moved, 0.1), `gradients: false`, and `merged: false` where
 peft does not merge, or merges into what modules share.
 
 BOFT's CUDA extension is replaced by boft_blocks.py.
@@ -78,7 +78,7 @@ def make_package(root, path):
         folder = root / FOLDER / f"{name}-{case}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        make_case(root, folder, table["config"], options, seed=700 + number)
+        make_case(root, folder, options.get("config", table["config"]), options, seed=700 + number)
 
 
 def make_methods(root):

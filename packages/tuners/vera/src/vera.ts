@@ -16,9 +16,9 @@ import {
   type LayerAdapter,
   type LayerConfig,
   layerFields,
-  TorchRandom,
 } from '@graftjs/peft';
 import { linear, matmul, mul, narrow, reshape } from '@graftjs/tensor';
+import { drawProjections } from './projections.ts';
 
 /** Every key of PEFT's `VeraConfig` with its default. */
 export const veraSchema = {
@@ -50,7 +50,11 @@ const method = defineLayerTuner({
   defaultTargets: { ...attentionTargets, phi: ['q_proj', 'v_proj'] },
   adapt: (config, layers, { random }) => {
     const { r } = config;
-    const shared = projections(config, [...layers.values()]);
+    const [vera_A, vera_B] = drawProjections(config.projectionPrngKey, [...layers.values()], {
+      prefix: 'vera',
+      rows: r,
+      rank: r,
+    });
     const make = (path: string, layer: Linear): LayerAdapter => {
       const { inFeatures, outFeatures } = layer;
       const parameter = (name: string, data: Float32Array<ArrayBuffer>): Parameter =>
@@ -60,8 +64,8 @@ const method = defineLayerTuner({
         : normalArray(r, 1, random);
       const d = parameter('vera_lambda_d', startOfD);
       const b = parameter('vera_lambda_b', new Float32Array(outFeatures).fill(config.initWeights ? 0 : 1));
-      const a = narrow(shared.vera_A, 1, 0, inFeatures);
-      const bMatrix = narrow(shared.vera_B, 0, 0, outFeatures);
+      const a = narrow(vera_A, 1, 0, inFeatures);
+      const bMatrix = narrow(vera_B, 0, 0, outFeatures);
       return {
         parameters: { vera_lambda_b: b, vera_lambda_d: d },
         ...addedChange(layer, {
@@ -74,7 +78,7 @@ const method = defineLayerTuner({
     };
     return {
       layers: new Map([...layers].map(([path, layer]) => [path, make(path, layer)])),
-      shared,
+      shared: { vera_A, vera_B },
       sharedIsSaved: config.saveProjection,
     };
   },
@@ -84,21 +88,3 @@ const method = defineLayerTuner({
 export const vera = method.tuner;
 /** A config of VeRA: PEFT's defaults and what the options say. @throws ConfigError */
 export const veraConfig = method.config;
-
-/** A and B as wide as the widest layers: uniform in ±√(6 / columns), He's bound. */
-function projections(
-  { projectionPrngKey, r }: VeraConfig,
-  layers: readonly Linear[],
-): { readonly vera_A: Parameter; readonly vera_B: Parameter } {
-  const inFeatures = Math.max(...layers.map((layer) => layer.inFeatures));
-  const outFeatures = Math.max(...layers.map((layer) => layer.outFeatures));
-  const random = new TorchRandom(projectionPrngKey);
-  const draw = (name: string, rows: number, columns: number): Parameter => {
-    const bound = Math.sqrt(3) * (Math.sqrt(2) / Math.sqrt(columns));
-    return new Parameter([rows, columns], random.uniform(rows * columns, -bound, bound), {
-      name,
-      trainable: false,
-    });
-  };
-  return { vera_A: draw('vera_A', r, inFeatures), vera_B: draw('vera_B', outFeatures, r) };
-}
