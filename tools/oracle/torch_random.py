@@ -23,6 +23,8 @@ def cases():
             "few normal": drawn(seed, lambda g: torch.randn(7, generator=g)),
             "after an odd number": drawn(seed, lambda g: [torch.randn(3, generator=g), torch.randn(4, generator=g)][1]),
             "many normal": drawn(seed, lambda g: torch.randn(700, generator=g)),
+            "few with a deviation": drawn(seed, lambda g: torch.normal(0.0, 3**-0.5, (5,), generator=g)),
+            "many with a deviation": drawn(seed, lambda g: torch.normal(0.0, 3**-0.5, (20,), generator=g)),
             "randperm": drawn(seed, lambda g: torch.randperm(1000, generator=g)),
             "first of randperm": drawn(seed, lambda g: torch.randperm(300_000, generator=g)[:20]),
             "randint": drawn(seed, lambda g: torch.randint(-5, 900, (12,), generator=g)),

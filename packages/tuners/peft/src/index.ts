@@ -32,6 +32,7 @@ export {
   layerFields,
   targetFields,
 } from './layer-tuner.ts';
+export { layerWeight } from './layer-weight.ts';
 export {
   type Method,
   type MethodKey,

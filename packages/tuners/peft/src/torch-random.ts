@@ -60,16 +60,19 @@ export class TorchRandom {
     return this.uniform(length);
   }
 
-  /** `torch.randn(length)`: Box and Muller in blocks of 16; fewer than 16 one by one in float64. */
-  randn(length: number): Float32Array<ArrayBuffer> {
-    if (length < 16) return Float32Array.from({ length }, () => this.#normal());
+  /**
+   * `torch.randn(length)`, and `torch.normal(0, deviation, [length])`: Box and Muller in blocks of 16; fewer than 16 one
+   * by one in float64.
+   */
+  randn(length: number, deviation = 1): Float32Array<ArrayBuffer> {
+    if (length < 16) return Float32Array.from({ length }, () => this.#normal() * deviation);
     const values = this.uniform(length);
     for (let at = 0; at + 16 <= length; at += 16) toNormal(values.subarray(at, at + 16));
     if (length % 16 !== 0) {
       values.set(this.uniform(16), length - 16);
       toNormal(values.subarray(length - 16));
     }
-    return values;
+    return deviation === 1 ? values : values.map((value) => value * round(deviation));
   }
 
   /** `torch.randint(from, to, [length])`: whole numbers from `from` on, below `to`. */

@@ -18,8 +18,9 @@ import {
   field,
   type LayerAdapter,
   type LayerConfig,
+  layerWeight,
 } from '@graftjs/peft';
-import { cast, linear, matmul, mul, reshape, scatterAdd, type Tensor } from '@graftjs/tensor';
+import { linear, matmul, mul, reshape, scatterAdd, type Tensor } from '@graftjs/tensor';
 
 /** Every key of PEFT's `SupertuningConfig` with its default. */
 export const supertuningSchema = {
@@ -105,8 +106,7 @@ async function findPlaces(
   { selectTop }: SupertuningConfig,
   { runtime }: AttachContext,
 ): Promise<Int32Array<ArrayBuffer>> {
-  const [weight] = await runtime.evaluate([cast(layer.matrix, 'f32')]);
-  const magnitudes = Float32Array.from(weight!, Math.abs);
+  const magnitudes = (await layerWeight(runtime, layer)).map(Math.abs);
   const order = Int32Array.from(magnitudes, (_, i) => i).sort(
     selectTop
       ? (a, b) => magnitudes[b]! - magnitudes[a]! || a - b
