@@ -4,7 +4,8 @@ Each tuner's package says in `oracle-prompts.json` what to make:
 
     { "cases": { "random": { "config": "PromptTuningConfig", "base": "llama-gqa-tied", "options": {} } } }
 
-A case may also have `perturb` (how far trained values are moved), `"greedy": true`, for tokens that peft generates, a `seed`, and `task_ids` of the two rows.
+A case may also have `perturb` (how far trained values are moved), `"greedy": true`, for tokens that peft generates, a `seed`, `task_ids` of the two rows, and
+`"from_tokens": true`, for a prompt that starts as the keys and values of the first row's tokens.
 
 python prompt_learning.py NAME...      makes the fixtures of these packages alone
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import peft
 import torch
 from peft import PeftModel
+from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_values
 
 import seq2seq
 from bases import generate, load_base, widen_base
@@ -65,13 +67,17 @@ def make_case(bases, folder, case, seed):
     base = bases / case["base"]
     torch.manual_seed(seed)
     model = new_model(load_base(base), case)
+    batch = padded_batch(seed, ignored=((0, 1, 2, 7), (5,)))
+    if case.get("from_tokens"):
+        with torch.no_grad():
+            past = load_base(base)(input_ids=batch["input_ids"][:1], use_cache=True).past_key_values
+        initialize_kv_prefix_from_past_key_values(model, past_key_values=past)
     if "perturb" in case:
         perturb(model, seed, case["perturb"])
     # Before the file is made: peft's CPT changes values in a pass.
     save_tensors(folder / "trained.safetensors", trained(model))
     save_adapter(model, folder / "adapter")
 
-    batch = padded_batch(seed, ignored=((0, 1, 2, 7), (5,)))
     tasks = {"task_ids": torch.tensor(case["task_ids"])} if "task_ids" in case else {}
     batch |= tasks
     logits, loss, gradients = run(model, batch)
@@ -104,9 +110,9 @@ def make_case(bases, folder, case, seed):
     plain = load_base(base)
     with Float64Everywhere():
         wide = new_model(widen_base(plain), case).double()
-        values = trained(model)
+        values = trained(model) | dict(model.prompt_encoder.named_parameters(prefix="prompt_encoder"))
         with torch.no_grad():
-            for name, parameter in trained(wide).items():
+            for name, parameter in (trained(wide) | dict(wide.prompt_encoder.named_parameters(prefix="prompt_encoder"))).items():
                 parameter.copy_(values[name])
         assert_float64(wide)
         logits64, loss64, gradients64 = run(wide, batch)

@@ -1,4 +1,11 @@
 export {
+  type CartridgeConfig,
+  type CartridgeOptions,
+  cartridge,
+  cartridgeConfig,
+  cartridgeSchema,
+} from './cartridge.ts';
+export {
   type PrefixTuningConfig,
   type PrefixTuningOptions,
   prefixTuningConfig,
@@ -7,3 +14,4 @@ export {
 export { methods } from './method.ts';
 export { PrefixProjection } from './prefix.ts';
 export { prefixTuning } from './prefix-tuning.ts';
+export { startFromTokens } from './start-from-tokens.ts';

@@ -30,7 +30,10 @@ function prefixed(model: Module): (layer: Module) => boolean {
  * The layers of a model that a prefix goes in front of, by path, and its positions where it has any.
  * @throws TargetError where there are none; UnsupportedConfigError where their keys differ in shape
  */
-export function findLayers(model: Module): {
+export function findLayers(
+  model: Module,
+  peftType = 'PREFIX_TUNING',
+): {
   readonly layers: ReadonlyMap<string, KeyValueLayer>;
   readonly positions: Positions | undefined;
 } {
@@ -52,7 +55,7 @@ export function findLayers(model: Module): {
   if (other)
     throw new UnsupportedConfigError(
       'peft_type',
-      'PREFIX_TUNING',
+      peftType,
       `layers of ${kvHeads} × ${headDim} keys and of ${other.heads.kvHeads} × ${other.heads.headDim} cannot share a prefix`,
     );
   const { positions } = model as { positions?: unknown };

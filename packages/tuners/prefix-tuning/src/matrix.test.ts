@@ -1,7 +1,7 @@
 import type { Module } from '@graftjs/nn';
 import { isEncoderDecoder } from '@graftjs/peft';
 import { testTuner } from '@graftjs/tuner-tests';
-import { prefixTuning, prefixTuningConfig } from './index.ts';
+import { cartridge, cartridgeConfig, prefixTuning, prefixTuningConfig } from './index.ts';
 import { findLayers } from './layers.ts';
 
 const skip = {
@@ -23,6 +23,16 @@ testTuner({
   tuner: prefixTuning,
   config: (model) => prefixTuningConfig({ numVirtualTokens: n, taskType: taskOf(model) }),
   parameterCount: (model) => n * sizes(model).size,
+  skip,
+  learningRate: 0.1,
+});
+
+testTuner({
+  name: 'Cartridge',
+  tuner: cartridge,
+  config: (model) => cartridgeConfig({ numVirtualTokens: n, taskType: taskOf(model) }),
+  // all but the first token
+  parameterCount: (model) => (n - 1) * sizes(model).size,
   skip,
   learningRate: 0.1,
 });

@@ -21,6 +21,8 @@ export interface PeftCases {
   readonly tolerance?: number;
   /** The mean loss where it is not that of the labels alone. */
   readonly loss?: (logits: Tensor, labels: Tensor, config: AdapterConfig) => Tensor;
+  /** The adapter's file holds parts of a prompt that are not trained: they are read from there. */
+  readonly partsInFile?: boolean;
   /** Keys of `adapter_config.json` that this side writes otherwise, and why. */
   readonly otherwise?: Readonly<Record<string, string>>;
 }

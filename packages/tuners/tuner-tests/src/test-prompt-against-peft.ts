@@ -1,9 +1,9 @@
-import { memoryFolder, openSafetensors, readAdapter } from '@graftjs/checkpoint';
+import { memoryFolder, openSafetensors, readAdapter, type Weights } from '@graftjs/checkpoint';
 import { Runtime } from '@graftjs/compiler';
 import { Generator } from '@graftjs/generate';
 import type { CausalLM, Seq2SeqLM } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
-import { PeftModel } from '@graftjs/peft';
+import { type AdapterState, type AdapterTensor, PeftModel } from '@graftjs/peft';
 import { gradients, mul, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -19,6 +19,7 @@ export function testPromptAgainstPeft({
   cases,
   tolerance = 1e-4,
   loss: meanLoss,
+  partsInFile,
 }: PeftCases): void {
   let gpu: Gpu;
   let runtime: Runtime;
@@ -84,6 +85,7 @@ export function testPromptAgainstPeft({
       const { config, unknownKeys } = tuner.parseConfig({ ...theirs.config, inference_mode: false });
       expect(unknownKeys).toEqual([]);
       expect((await peft.addAdapter('default', config)).warnings).toEqual([]);
+      if (partsInFile) peft.attached('default').fromStateDict(await stateOf(theirs.tensors));
       const trained = peft.trainableParameters();
       const keys = [...trained.keys()].map((key) => key.replace(/^prompt_encoder\.default\./, ''));
       expect(keys.slice().sort()).toEqual([...values.tensors.keys()].sort());
@@ -137,4 +139,11 @@ export function testPromptAgainstPeft({
       generator.close();
     });
   });
+}
+
+async function stateOf(file: Weights): Promise<AdapterState> {
+  const state = new Map<string, AdapterTensor>();
+  for (const [key, { shape }] of file.tensors)
+    state.set(key, { shape, data: Float32Array.from(await file.readFloat32(key)) });
+  return state;
 }

@@ -53,7 +53,7 @@ export class PromptAdapter<C extends PromptConfig> implements AttachedAdapter<C>
 
   *namedParameters(): Generator<[string, Parameter]> {
     for (const [path, parameter] of this.#encoder.namedParameters())
-      yield [`prompt_encoder.${this.#name}.${path}`, parameter];
+      if (!this.#encoder.frozen?.has(parameter)) yield [`prompt_encoder.${this.#name}.${path}`, parameter];
   }
 
   async toStateDict(runtime: Runtime): Promise<AdapterState> {
@@ -68,6 +68,8 @@ export class PromptAdapter<C extends PromptConfig> implements AttachedAdapter<C>
   }
 
   fromStateDict(state: AdapterState): StateReport {
+    const where = `adapter ${this.#name}`;
+    if (this.#encoder.restore) return this.#encoder.restore(where, state);
     const saved = Object.entries(this.#encoder.saved);
     const parameters = new Map(
       saved.filter((entry): entry is [string, Parameter] => entry[1] instanceof Parameter),
@@ -75,10 +77,10 @@ export class PromptAdapter<C extends PromptConfig> implements AttachedAdapter<C>
     const computed = saved.map(([key]) => key).filter((key) => !parameters.has(key));
     if (computed.length > 0)
       throw new AdapterStateError(
-        `adapter ${this.#name}: ${computed} is computed by a network, which cannot be found from it`,
+        `${where}: ${computed} is computed by a network, which cannot be found from it`,
         { unexpected: computed },
       );
-    return writeParameters(`adapter ${this.#name}`, parameters, state);
+    return writeParameters(where, parameters, state);
   }
 
   setActive(active: boolean): void {

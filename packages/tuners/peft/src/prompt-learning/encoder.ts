@@ -5,9 +5,11 @@ import {
   Linear,
   Module,
   normalArray,
+  type Parameter,
   uniformArray,
 } from '@graftjs/nn';
 import type { Tensor } from '@graftjs/tensor';
+import type { AdapterState, StateReport } from '../tuner.ts';
 
 /** The key of a prompt in an adapter's file. */
 export const PROMPT_KEY = 'prompt_embeddings';
@@ -21,6 +23,13 @@ export interface PromptEncoder extends Module {
    * adapter that is loaded has an encoder that holds it as a parameter.
    */
   readonly saved: Readonly<Record<string, Tensor>>;
+  /** Parameters that are never trained. Default: none. */
+  readonly frozen?: ReadonlySet<Parameter>;
+  /**
+   * Takes over a file's values, where what it holds is computed from parameters that can be found from it.
+   * @throws AdapterStateError where a shape differs; nothing was taken over then
+   */
+  restore?(where: string, state: AdapterState): StateReport;
 }
 
 /** A prompt that is trained as it is, and what a network's becomes in a file: `[n, width]`. */
