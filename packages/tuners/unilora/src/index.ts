@@ -1,0 +1,2 @@
+export { methods } from './method.ts';
+export { type UniloraConfig, unilora, uniloraConfig } from './unilora.ts';
