@@ -108,6 +108,8 @@ export interface LayerMethod<S extends TargetSchema, Type extends string> {
   readonly kind: string;
   /** Targets by `model_type` where a config names none. */
   readonly defaultTargets: Readonly<Record<string, string | readonly string[]>>;
+  /** Targets of a model whose type has none. Default: such a config is refused. */
+  readonly otherTargets?: 'all-linear';
   /** Makes the adapter's parts at the linear layers that the config chose, by path; later where it reads their weights. */
   readonly adapt: (
     config: LayerConfig<S, Type>,
@@ -173,6 +175,7 @@ function attach<S extends TargetSchema, Type extends string>(
     modelType: context.modelType,
     outputHead: context.outputHead,
     defaults: method.defaultTargets,
+    otherwise: method.otherTargets,
   });
   const bases = found.modules as ReadonlyMap<string, Linear>;
   const layout =

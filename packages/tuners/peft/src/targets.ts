@@ -80,6 +80,8 @@ export interface FindTargetsOptions {
   readonly modelType?: string | undefined;
   /** What null means, by model type. */
   readonly defaults?: Readonly<Record<string, string | readonly string[]>>;
+  /** What null means for other model types. Default: an error. */
+  readonly otherwise?: 'all-linear' | undefined;
 }
 
 export interface FoundTargets {
@@ -124,18 +126,18 @@ export function findTargets(model: Module, config: TargetConfig, options: FindTa
 
 function resolve(
   all: ReadonlyMap<string, Module>,
-  { targetModules }: TargetConfig,
-  { defaults = {}, modelType, isLinear, outputHead, ...options }: FindTargetsOptions,
+  { targetModules: given }: TargetConfig,
+  { defaults = {}, otherwise, modelType, isLinear, outputHead, ...options }: FindTargetsOptions,
   available: readonly string[],
 ): string | readonly string[] {
-  if (targetModules === null) {
-    const known = modelType === undefined ? undefined : defaults[modelType];
-    if (known !== undefined) return known;
+  const known = modelType === undefined ? undefined : defaults[modelType];
+  if (given === null && known !== undefined) return known;
+  const targetModules = given ?? otherwise;
+  if (targetModules === undefined)
     throw new TargetError(
       `there are no default targets for ${modelType === undefined ? 'a model of unknown type' : `model type ${modelType}`}; name target_modules`,
       { asked: null, available },
     );
-  }
   const wantsLinear = typeof targetModules === 'string' && targetModules.toLowerCase() === 'all-linear';
   const names = wantsLinear
     ? [...all]

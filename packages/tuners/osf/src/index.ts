@@ -1,0 +1,2 @@
+export { methods } from './method.ts';
+export { type OsfConfig, osf, osfConfig } from './osf.ts';
