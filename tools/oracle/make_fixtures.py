@@ -32,9 +32,11 @@ def make(root):
     from combinations import make_combinations
     from encoder_adapters import make_encoder_adapters
     from encoders import make_encoders
+    from kmeans import make_kmeans
     from lora import make_lora
     from lora_starts import make_lora_starts
     from methods import make_methods
+    from numpy_random import make_numpy_random
     from optimizers import make_optimizers
     from peft_facts import make_peft_facts
     from prompt_learning import make_prompt_learning
@@ -59,6 +61,8 @@ def make(root):
     make_rotary(root)
     make_target_matching(root)
     make_torch_random(root)
+    make_numpy_random(root)
+    make_kmeans(root)
     make_adalora_schedule(root)
     make_optimizers(root)
     make_quantization(root)
