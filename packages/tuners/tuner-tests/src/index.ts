@@ -1,6 +1,7 @@
 export type { CellFacts, TunerCell } from './cell-facts.ts';
 export { modelTypes, smallModel, smallSeq2Seq } from './models.ts';
 export { defaultLayers } from './target-layers.ts';
+export { type AdapterHubCases, testAgainstAdapterHub } from './test-against-adapterhub.ts';
 export { deviation, type PeftCases, testAgainstPeft } from './test-against-peft.ts';
 export { testEncoderAgainstPeft } from './test-encoder-against-peft.ts';
 export { testPromptAgainstPeft } from './test-prompt-against-peft.ts';
