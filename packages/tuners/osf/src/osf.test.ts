@@ -1,10 +1,10 @@
 import { Runtime } from '@graftjs/compiler';
+import { matrixOf } from '@graftjs/decompositions';
 import type { Module } from '@graftjs/nn';
 import { attentionTargets, PeftModel } from '@graftjs/peft';
 import { gradients, mul, sum, Variable } from '@graftjs/tensor';
 import { defaultLayers, smallModel, smallSeq2Seq, testTuner } from '@graftjs/tuner-tests';
 import { openGpu } from '@graftjs/webgpu';
-import { Matrix } from 'ml-matrix';
 import { expect, test } from 'vitest';
 import { osf, osfConfig } from './osf.ts';
 import { projectedColumns, projectedRows } from './projected.ts';
@@ -55,12 +55,10 @@ test('gradients are those of the decomposition without their part in the kept di
     ...gradients(sum(mul(projectedRows(x, frozen), g)), [x]),
     ...gradients(sum(mul(projectedColumns(x, frozenColumns), g)), [x]),
   ]);
-  const matrix = (rows: number, columns: number, values: ArrayLike<number>): Matrix =>
-    Matrix.from1DArray(rows, columns, Array.from(values));
-  const f = matrix(2, 5, [0.6, 0.8, 0, 0, 0, 0, 0, 0, 1, 0]);
-  const c = matrix(3, 1, [0, 0.6, 0.8]);
-  const full = matrix(3, 5, numbers(15, 3));
-  const apart = (a: ArrayLike<number>, b: Matrix): number =>
+  const f = matrixOf(2, 5, [0.6, 0.8, 0, 0, 0, 0, 0, 0, 1, 0]);
+  const c = matrixOf(3, 1, [0, 0.6, 0.8]);
+  const full = matrixOf(3, 5, numbers(15, 3));
+  const apart = (a: ArrayLike<number>, b: ReturnType<typeof matrixOf>): number =>
     Math.max(...b.to1DArray().map((y, i) => Math.abs(y - a[i]!)));
   expect(Array.from(value!)).toEqual(Array.from(numbers(15, 2)));
   expect(apart(byRows!, full.clone().sub(full.mmul(f.transpose()).mmul(f)))).toBeLessThan(1e-6);
