@@ -11,7 +11,7 @@ import { Context, HostRandom } from '@graftjs/nn';
 import { mul, type Tensor, Variable } from '@graftjs/tensor';
 import type { Task } from './train.ts';
 
-const [rows, tokens, heldOutBatches] = [8, 32, 24];
+const [rows, tokens, heldOutBatches] = [8, 32, 48];
 
 interface Message {
   readonly text: string;
@@ -61,6 +61,7 @@ export async function spamTask(model: string, data: string, steps: number): Prom
       return {
         model: classifier,
         options: { taskType: 'SEQ_CLS', modulesToSave: ['classifier'] },
+        head: { module: 'classifier', learningRate: 3e-3 },
         loss: () => mul(labelLossSum(logits(new Context()), labels), 1 / rows),
         setBatch: put,
         evaluate: async () => {

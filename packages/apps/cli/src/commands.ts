@@ -27,6 +27,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     about: 'Let a model continue a text, with or without an adapter',
     load: async () => (await import('./commands/generate.ts')).generate,
   },
+  predict: {
+    about: 'Tell the class of a text, by a classifier',
+    load: async () => (await import('./commands/predict.ts')).predict,
+  },
   merge: {
     about: 'Write a model with an adapter merged into its weights',
     load: async () => (await import('./commands/merge.ts')).merge,

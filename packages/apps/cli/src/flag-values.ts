@@ -27,3 +27,7 @@ export function requiredFlag(verb: string, name: string, text: string | undefine
     throw new UsageError(`${verb} needs --${name}; see graft ${verb} --help`);
   return text;
 }
+
+/** The parts of a flag that commas separate; undefined where it is not given. */
+export const listFlag = (text: string | undefined): string[] | undefined =>
+  text?.split(',').map((part) => part.trim());

@@ -2,6 +2,7 @@ import { DataError } from './errors.ts';
 import { type Example, ignoreLabel } from './example.ts';
 import { type JsonlOptions, readJsonl } from './jsonl.ts';
 import type { DataSource } from './source-text.ts';
+import { checkIds, type TokenizeOptions } from './tokenize-examples.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** A text and its class: by name, or its number. */
@@ -28,34 +29,54 @@ export async function readLabelledTexts(
   return records;
 }
 
-export interface LabelledTextOptions {
+export interface LabelledTextOptions extends Pick<TokenizeOptions, 'maxLength' | 'modelVocabSize' | 'file'> {
   /** Names of the classes, in the model's order; a label that is a number is an index into them. */
   readonly labels: readonly string[];
-  /** Most tokens of a text, special ones included; what is longer loses tokens before the last. Default: no limit. */
-  readonly maxLength?: number;
+  /**
+   * What happens to a text of more than `maxLength` tokens, special ones included: it loses tokens before the last, or is
+   * left out. Default `truncate`.
+   */
+  readonly overLong?: 'truncate' | 'drop';
 }
 
 /**
  * Texts to examples for a classifier of texts: the class is the label of the first token, and no other is learnt. Collate
  * them with `learnsFirst`, so that each text counts once.
- * @throws DataError for a label that is none of the classes
+ * @throws DataError for a label that is none of the classes, and where nothing is left; VocabularyError
  */
 export function tokenizeLabelledTexts(
   records: readonly LabelledText[],
   tokenizer: Tokenizer,
-  { labels, maxLength = Number.POSITIVE_INFINITY }: LabelledTextOptions,
+  options: LabelledTextOptions,
 ): Example[] {
-  return records.map(({ text, label }, index) => {
+  const { labels, maxLength = Number.POSITIVE_INFINITY, overLong = 'truncate', modelVocabSize } = options;
+  const where = options.file === undefined ? {} : { file: options.file };
+  const examples = records.flatMap(({ text, label }, index): Example[] => {
     const id = typeof label === 'number' ? label : labels.indexOf(label);
     if (labels[id] === undefined)
       throw new DataError(`${JSON.stringify(label)} is none of the classes ${labels.join(', ')}`, {
+        ...where,
         rows: [index + 1],
       });
     const whole = tokenizer.encode(text);
-    const ids =
-      whole.length > maxLength ? Int32Array.of(...whole.subarray(0, maxLength - 1), whole.at(-1)!) : whole;
+    const isLong = whole.length > maxLength;
+    if (isLong && overLong === 'drop') return [];
+    const ids = isLong ? Int32Array.of(...whole.subarray(0, maxLength - 1), whole.at(-1)!) : whole;
     const own = new Int32Array(ids.length).fill(ignoreLabel);
     own[0] = id;
-    return { ids, labels: own };
+    return [{ ids, labels: own }];
   });
+  if (examples.length === 0)
+    throw new DataError(
+      records.length === 0
+        ? 'no records: the data set is empty'
+        : `none of the ${records.length} texts has at most ${maxLength} tokens`,
+      where,
+    );
+  if (modelVocabSize !== undefined)
+    checkIds(
+      examples.map(({ ids }) => ids),
+      modelVocabSize,
+    );
+  return examples;
 }

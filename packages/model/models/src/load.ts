@@ -57,6 +57,8 @@ export interface LoadOptions<A> {
    * `newWeights` of the result names them.
    */
   readonly newWeights?: { readonly seed: number };
+  /** For planning: no weight is read, and the model has shapes and storage without numbers. Default false. */
+  readonly withoutValues?: boolean;
 }
 
 /** The file holds tensors inside the model that the model of config.json has no place for. */
@@ -122,20 +124,22 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
     ? (await import('./quantized-weights.ts')).quantizedWeights(
         model,
         wanted,
-        named,
+        options.withoutValues ? blank(named) : named,
         architecture.baseModelPrefix,
       )
     : undefined;
   const made = lacking(model, named, options.newWeights ? architecture.newWeights : undefined);
   const parameters = checkedParameters(model, named, architecture.ignoredTensors, made);
-  await checkTies(model, named);
-  if (options.newWeights) initialize(made, architecture, config, options.newWeights.seed);
+  if (!options.withoutValues) {
+    await checkTies(model, named);
+    if (options.newWeights) initialize(made, architecture, config, options.newWeights.seed);
+  }
   let waiting = 0;
   for (const [name, parameter] of parameters) {
     const weight = (await quantized?.get(name)?.()) ?? parameter;
-    if (weight === parameter) parameter.set(await valuesFor(parameter, named, name));
-    else replaceWeight(model, parameter, weight);
-    if (!runtime) continue;
+    if (weight !== parameter) replaceWeight(model, parameter, weight);
+    else if (!options.withoutValues) parameter.set(await valuesFor(parameter, named, name));
+    if (!runtime || options.withoutValues) continue;
     for (const part of isQuantized(weight) ? weight.parts : [weight]) runtime.upload(part);
     waiting += weight.byteLength;
     if (waiting < inFlight) continue;
@@ -151,6 +155,16 @@ export async function modelFrom<A extends Architecture<PretrainedModel>>(
   };
   return loaded as unknown as LoadedModel<ModelOf<A>>;
 }
+
+/** The same headers, and zeros where there are quantized blocks to be read: what is quantized here needs none. */
+const blank = (weights: Weights): Weights => ({
+  ...weights,
+  read: async (name) => {
+    const { dtype, byteLength } = weights.tensors.get(name)!;
+    return new Uint8Array(/^Q\d/.test(dtype) ? byteLength : 0);
+  },
+  readFloat32: async () => new Float32Array(),
+});
 
 const isFloatStorage = (wanted: unknown): wanted is WeightDType | 'stored' =>
   wanted === 'f32' || wanted === 'f16' || wanted === 'bf16' || wanted === 'stored';

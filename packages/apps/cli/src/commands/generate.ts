@@ -1,6 +1,7 @@
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import type { Tokenizer } from '@graftjs/data';
 import { Generator } from '@graftjs/generate';
+import type { CausalLM, Seq2SeqLM } from '@graftjs/models';
 import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
@@ -10,6 +11,7 @@ import { loadAdapter } from '../run/adapter.ts';
 import { deviceName, openRuntime } from '../run/device.ts';
 import { loadBase, openBase } from '../run/open-base.ts';
 import { TextStream } from '../run/text-stream.ts';
+import { storageFlag, weightsFlag } from '../run/weights-flag.ts';
 
 export const generate = defineCommand({
   meta: { name: 'graft generate', description: 'Let a model continue a text, with or without an adapter' },
@@ -58,6 +60,7 @@ export const generate = defineCommand({
       valueHint: 'file',
       description: "The file of the adapter's method, where it is of no package",
     },
+    weights: weightsFlag,
     ...commonFlags,
   },
   async run({ args, data }) {
@@ -75,12 +78,18 @@ export const generate = defineCommand({
     const abort = new AbortController();
     const stopListening = host.onInterrupt(() => abort.abort());
     try {
-      const { files, tokenizer } = await openBase(modelPath, args['chat-template']);
+      const base = await openBase(modelPath, { chatTemplate: args['chat-template'] });
+      const { tokenizer } = base;
+      if (base.task.type === 'SEQ_CLS')
+        throw new UsageError(
+          `a model of type ${base.config.modelType} writes no text; graft predict gives the class of one`,
+        );
       const promptIds = encodePrompt(tokenizer, args.prompt, args.chat ?? false, args.system);
       const runtime = await openRuntime({
         onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
       });
-      const { model } = await loadBase(files, runtime);
+      const storage = storageFlag(args.weights);
+      const { model } = await loadBase(base, runtime, { storage });
       if (args.adapter !== undefined) {
         const { warnings } = await loadAdapter(runtime, model, nodeFolder(args.adapter), args.method);
         for (const message of warnings) reporter.report({ event: 'note', message });
@@ -94,7 +103,7 @@ export const generate = defineCommand({
       };
       const start = performance.now();
       let tokens = 0;
-      const generator = new Generator(runtime, model);
+      const generator = new Generator(runtime, model as CausalLM | Seq2SeqLM);
       for await (const id of generator.stream(promptIds, { ...sampling, signal: abort.signal })) {
         tokens++;
         write(stream.push(id));

@@ -7,11 +7,10 @@ import { defineCommand } from 'citty';
 import type { CommandData } from '../cli.ts';
 import { commonFlags } from '../common-flags.ts';
 import { UsageError } from '../errors.ts';
-import { requiredFlag } from '../flag-values.ts';
-import { loadAdapter } from '../run/adapter.ts';
-import { openBaseFiles } from '../run/base-files.ts';
+import { listFlag, requiredFlag } from '../flag-values.ts';
+import { loadAdapter, taskOfAdapter } from '../run/adapter.ts';
 import { openRuntime } from '../run/device.ts';
-import { loadBase } from '../run/open-base.ts';
+import { loadBase, openBaseModel } from '../run/open-base.ts';
 
 const dtypes = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
 
@@ -36,6 +35,11 @@ export const merge = defineCommand({
       valueHint: 'file',
       description: "The file of the adapter's method, where it is of no package",
     },
+    labels: {
+      type: 'string',
+      valueHint: 'ham,spam',
+      description: 'Of a classifier: names of the classes that the adapter was trained for',
+    },
     ...commonFlags,
   },
   async run({ args, data }) {
@@ -49,23 +53,28 @@ export const merge = defineCommand({
       );
     await checkTarget(output, resolve(modelPath), args.overwrite === true);
 
-    const base = await openBaseFiles(modelPath);
+    const adapter = nodeFolder(adapterPath);
+    const base = await openBaseModel(modelPath, {
+      task: await taskOfAdapter(adapter),
+      labels: listFlag(args.labels),
+    });
+    const { files } = base;
     const runtime = await openRuntime({
       onCompile: (done, total) => reporter.report({ event: 'compile', done, total }),
     });
-    const loaded = await loadBase(base, runtime, 'f32');
-    const { peft, warnings } = await loadAdapter(runtime, loaded.model, nodeFolder(adapterPath), args.method);
+    const loaded = await loadBase(base, runtime, { storage: 'f32' });
+    const { peft, warnings } = await loadAdapter(runtime, loaded.model, adapter, args.method);
     for (const message of warnings) reporter.report({ event: 'note', message });
     const model = await peft.mergeAndUnload({ safe: true });
 
     const target = nodeFolder(output);
-    const copied = await base.copyCompanions(target);
+    const copied = await files.copyCompanions(target);
     const dtype = dtypes[(args.dtype ?? dtypeOf(loaded.json)) as keyof typeof dtypes] ?? 'F32';
     await saveModel(runtime, target, { ...loaded, model }, { dtype });
     runtime.gpu.close();
     reporter.result(
       { model: output, dtype, files: ['config.json', 'model.safetensors', ...copied] },
-      `merged model: ${output} (${dtype}${base.kind === 'gguf' ? ', a Hugging Face folder, dequantized' : ''})`,
+      `merged model: ${output} (${dtype}${files.kind === 'gguf' ? ', a Hugging Face folder, dequantized' : ''})`,
     );
   },
 });

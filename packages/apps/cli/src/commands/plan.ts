@@ -33,6 +33,7 @@ export const planFor = async (argv: readonly string[]) =>
       reporter.result(
         {
           model: config.model,
+          task: base.task.type,
           modelType: base.config.modelType,
           ...explained,
           checkpointsBytes: config.training.keep * explained.checkpointBytes,

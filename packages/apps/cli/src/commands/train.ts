@@ -30,7 +30,7 @@ export const trainFor = async (argv: readonly string[]) =>
       reporter.configure({ logEvery: config.training.logEvery });
       const tuning = await readTuning();
       const prepared = await prepare(config, reporter, tuning);
-      const run = await createRun(config, overwrite);
+      const run = await createRun(prepared.config, overwrite);
       try {
         // a resumed run computes with the same kernels, whatever is measured until then
         if (tuning) await writeTuning(tuning, join(run.path, TUNING));

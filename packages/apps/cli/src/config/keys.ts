@@ -41,9 +41,9 @@ export const configKeys: readonly ConfigKey[] = Object.entries(sections).flatMap
 
 export const sectionNames: readonly string[] = Object.keys(sections).filter((name) => name !== '');
 
-/** A section may be written as its first key alone: `data: train.jsonl`, `method: lora`. */
+/** A section may be written as its first key alone: `data: train.jsonl`, `method: lora`, `weights: nf4`. */
 export const shorthand = (section: string): string | undefined =>
-  ({ data: 'train', method: 'type' })[section];
+  ({ data: 'train', method: 'type', weights: 'format' })[section];
 
 /** The key of a section by its name or one of its aliases. */
 export const findKey = (section: string, name: string): ConfigKey | undefined => {

@@ -140,7 +140,8 @@ function withMethod(
   const place = placeOf(given, 'method.type') ?? {};
   try {
     // what follows from the model is not known yet
-    if (!method.fit) methodConfig(method, options, config.model);
+    if (!method.fit)
+      methodConfig(method, options, { baseModel: config.model, taskType: config.task ?? 'CAUSAL_LM' });
   } catch (error) {
     if (!(error instanceof PeftError)) throw error;
     const { key } = error as PeftError & { key?: string };
@@ -346,6 +347,14 @@ function checkTogether(config: Config, at: (path: string) => ConfigPlace): void 
     ['training.nesterov', nesterov],
   ] as const)
     if (used && optimizer !== 'sgd') throw wrong(path, 'goes with training.optimizer: sgd only');
+  const { format, doubleQuantization, block, exclude } = config.weights;
+  for (const [path, value, formats] of [
+    ['weights.doubleQuantization', doubleQuantization, ['nf4', 'fp4']],
+    ['weights.block', block, ['nf4', 'fp4']],
+    ['weights.exclude', exclude, ['nf4', 'fp4', 'int8']],
+  ] as const)
+    if (value !== undefined && !(formats as readonly string[]).includes(format))
+      throw wrong(path, `goes with weights.format ${formats.join(', ')} only; it is ${format}`);
   if (nesterov && momentum === 0) throw wrong('training.nesterov', 'needs training.momentum above 0');
 }
 

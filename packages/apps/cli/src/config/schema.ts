@@ -43,10 +43,21 @@ const data = z.strictObject({
     aliases: ['path', 'paths', 'file', 'files', 'trainFile', 'datasetPath'],
     flag: 'data',
   }),
-  format: key(z.enum(['auto', 'text', 'prompt-completion', 'messages']).default('auto'), {
-    about: 'The form of a row; auto takes it from the first one.',
-    expects: 'auto, text, prompt-completion or messages',
+  format: key(z.enum(['auto', 'text', 'prompt-completion', 'messages', 'text-label']).default('auto'), {
+    about: 'The form of a row; auto takes it from the first one, and from the task.',
+    expects: 'auto, text, prompt-completion, messages or text-label',
   }),
+  labels: key(
+    z
+      .preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(z.string().min(1)).min(2))
+      .optional(),
+    {
+      about: 'Of SEQ_CLS: names of the classes, in the order of the numbers that stand for them.',
+      expects: 'a list of two names or more',
+      aliases: ['labelNames', 'classes', 'id2label'],
+      defaultText: "the model's, else the data's",
+    },
+  ),
   heldOut: key(z.union([number(z.number().min(0).lt(1)), z.string().min(1)]).default(0.05), {
     about: 'The part of the examples kept for evaluation, or a file of them; 0 for none.',
     expects: 'a fraction from 0 to below 1, or a path',
@@ -56,6 +67,12 @@ const data = z.strictObject({
     about: 'Most tokens of an example.',
     expects: 'a whole number of at least 2',
     aliases: ['maxSeqLength', 'maxSeqLen', 'cutoffLen', 'sequenceLen'],
+  }),
+  maxTargetLength: key(whole(1).optional(), {
+    about: 'Of SEQ_2_SEQ_LM: most tokens of a completion.',
+    expects: 'a whole number of at least 1',
+    aliases: ['maxLabelLength', 'maxCompletionLength'],
+    defaultText: "maxLength's",
   }),
   overLong: key(z.enum(['truncate', 'drop', 'split']).default('truncate'), {
     about: 'What happens to longer examples: cut, left out, or (text only) split into several.',
@@ -92,6 +109,36 @@ const method = z.strictObject({
     expects: "a method's name, or the path of a file that has one",
     aliases: ['peftType', 'fineTuneType', 'adapter'],
     flag: 'method',
+  }),
+});
+
+const weights = z.strictObject({
+  format: key(z.enum(['stored', 'f32', 'f16', 'bf16', 'nf4', 'fp4', 'int8']).default('stored'), {
+    about:
+      "How the base's matrices lie in memory: as in the file, as floats, or quantized as bitsandbytes does (QLoRA: nf4).",
+    expects: 'stored, f32, f16, bf16, nf4, fp4 or int8',
+    aliases: ['bnb4bitQuantType', 'quantType'],
+    flag: 'weights',
+  }),
+  doubleQuantization: key(boolean.optional(), {
+    about: 'Of nf4 and fp4: store the factors of blocks in 8 bits, too (nested quantization).',
+    expects: 'true or false',
+    aliases: ['bnb4bitUseDoubleQuant', 'nested', 'doubleQuant'],
+    defaultText: '`true`',
+  }),
+  block: key(whole(2).optional(), {
+    about: 'Of nf4 and fp4: elements that share a factor.',
+    expects: 'a whole number of at least 2',
+    aliases: ['blockSize'],
+    flag: 'block-size',
+    defaultText: '`64`',
+  }),
+  exclude: key(strings.optional(), {
+    about: 'Of nf4, fp4 and int8: linear layers that are not quantized, by the ends of their names.',
+    expects: 'a name or a list of names',
+    aliases: ['llmInt8SkipModules', 'skipModules'],
+    flag: 'weights-exclude',
+    defaultText: 'the output layer',
   }),
 });
 
@@ -224,12 +271,31 @@ const training = z.strictObject({
   }),
 });
 
+export const taskTypes = ['CAUSAL_LM', 'SEQ_CLS', 'SEQ_2_SEQ_LM'] as const;
+
+export type TaskType = (typeof taskTypes)[number];
+
 const top = {
   model: key(z.string().min(1), {
     about: 'The base model: a folder as Hugging Face transformers saves it, or a GGUF file.',
     expects: 'a path',
     aliases: ['baseModel', 'modelNameOrPath'],
   }),
+  task: key(
+    z
+      .preprocess(
+        (value) => (typeof value === 'string' ? value.toUpperCase().replaceAll('-', '_') : value),
+        z.enum(taskTypes),
+      )
+      .optional(),
+    {
+      about:
+        'What is learnt: to go on with a text, its class, or the answer to it (by an encoder-decoder such as T5).',
+      expects: 'CAUSAL_LM, SEQ_CLS or SEQ_2_SEQ_LM',
+      aliases: ['taskType'],
+      defaultText: "the model's",
+    },
+  ),
   output: key(z.string().min(1), {
     about: 'The run folder: checkpoints, metrics and the adapter go there.',
     expects: 'a path',
@@ -242,6 +308,7 @@ export const configSchema = z.strictObject({
   ...top,
   data,
   method: method.prefault({}),
+  weights: weights.prefault({}),
   training: training.prefault({}),
 });
 
@@ -260,5 +327,6 @@ export const sections: Readonly<Record<string, Readonly<Record<string, z.ZodType
   '': top,
   data: data.shape,
   method: method.shape,
+  weights: weights.shape,
   training: training.shape,
 };

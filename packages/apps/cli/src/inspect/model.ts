@@ -1,7 +1,8 @@
 import { checkShapes, openGguf, openModelFolder, type Weights } from '@graftjs/checkpoint';
 import { nodeFile, nodeFolder } from '@graftjs/checkpoint/node';
-import { architectures, type ModelConfig, parseConfig } from '@graftjs/models';
+import { type ModelConfig, parseConfig } from '@graftjs/models';
 import { type BaseFiles, openBaseFiles } from '../run/base-files.ts';
+import { taskFor } from '../tasks/tasks.ts';
 import { attempt, type Findings, number, tensorBlock, totalLine } from './findings.ts';
 import { summarize } from './tensors.ts';
 import { inspectTokenizer, tokenizerLines } from './tokenizer.ts';
@@ -70,8 +71,10 @@ async function understand(
   files: BaseFiles,
   problems: string[],
 ): Promise<{ data: Record<string, unknown>; lines: string[] }> {
-  const config = await attempt(problems, () => parseConfig(files.json, { architectures }));
-  if (config) await attempt(problems, () => checkWeights(config, files.weights));
+  const config = await attempt(problems, () =>
+    parseConfig(files.json, { architectures: taskFor(files.json).architectures }),
+  );
+  if (config) await attempt(problems, () => checkWeights(config, files));
   const tokenizer = await inspectTokenizer(files, config?.vocabSize, problems);
   const { modelType, vocabSize, hiddenSize, layers, maxPositions, tieWordEmbeddings } = config ?? {};
   return {
@@ -93,8 +96,10 @@ async function understand(
 }
 
 /** @throws TensorMissingError, ShapeMismatchError where the weights are not those of the configuration */
-function checkWeights(config: ModelConfig, { name, tensors }: Weights): void {
-  const architecture = architectures.find(({ modelTypes }) => modelTypes.includes(config.modelType))!;
+function checkWeights(config: ModelConfig, { json, weights: { name, tensors } }: BaseFiles): void {
+  const architecture = taskFor(json).architectures.find(({ modelTypes }) =>
+    modelTypes.includes(config.modelType),
+  )!;
   const prefix = `${architecture.baseModelPrefix}.`;
   const isBare = ![...tensors.keys()].some((key) => key.startsWith(prefix));
   const stored = isBare ? new Map([...tensors].map(([key, entry]) => [prefix + key, entry])) : tensors;
@@ -102,8 +107,9 @@ function checkWeights(config: ModelConfig, { name, tensors }: Weights): void {
   // Before a damaged configuration makes a model of a million layers.
   checkShapes(whole, architecture.landmarks(config));
   const parameters = architecture.build(config).namedParameters();
+  const isHere = (key: string): boolean => stored.has(key) || !architecture.newWeights?.test(key);
   checkShapes(
     whole,
-    [...parameters].map(([key, { shape }]) => [key, shape] as const),
+    [...parameters].filter(([key]) => isHere(key)).map(([key, { shape }]) => [key, shape] as const),
   );
 }

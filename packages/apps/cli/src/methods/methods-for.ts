@@ -1,8 +1,10 @@
 import type { JsonObject } from '@graftjs/checkpoint';
 import { PlanningRuntime } from '@graftjs/compiler';
-import { architectures, type CausalLM, parseConfig } from '@graftjs/models';
+import { type PretrainedModel, parseConfig } from '@graftjs/models';
 import { type Method, PeftError, PeftModel, tunerOf } from '@graftjs/peft';
 import { leastTraits } from '@graftjs/webgpu';
+import type { TaskType } from '../config/schema.ts';
+import { taskFor } from '../tasks/tasks.ts';
 import type { MethodCatalog } from './catalog.ts';
 import { methodConfig } from './method-config.ts';
 
@@ -31,9 +33,12 @@ export async function methodsFor(
   methods: readonly Method[],
   json: JsonObject,
   catalog: MethodCatalog,
+  asked?: TaskType,
 ): Promise<{ modelType: string; parameters: number; methods: MethodFit[] }> {
+  const task = taskFor(json, asked);
+  const { architectures } = task;
   const config = parseConfig(json, { architectures });
-  const build = (): CausalLM =>
+  const build = (): PretrainedModel =>
     architectures.find(({ modelTypes }) => modelTypes.includes(config.modelType))!.build(config);
   const all = [...new Set(build().parameters())].reduce((sum, { size }) => sum + size, 0);
   const fits: MethodFit[] = [];
@@ -41,7 +46,7 @@ export async function methodsFor(
     const { name, about, paper, learningRate } = method;
     const common = { name, about, paper, package: catalog.packageOf(name) ?? null, learningRate };
     try {
-      const trained = await trainedBy(method, build());
+      const trained = await trainedBy(method, build(), task.type);
       const parameters = trained.reduce((sum, { size }) => sum + size, 0);
       const bytes = trained.reduce((sum, { byteLength }) => sum + byteLength, 0);
       fits.push({ ...common, applies: true, reason: null, parameters, share: parameters / all, bytes });
@@ -55,9 +60,12 @@ export async function methodsFor(
 }
 
 /** @throws PeftError where the method does not apply */
-async function trainedBy(method: Method, model: CausalLM) {
+async function trainedBy(method: Method, model: PretrainedModel, taskType: TaskType) {
   const tuner = await tunerOf(method);
   const peft = new PeftModel(model, { runtime: new PlanningRuntime(leastTraits), tuners: [tuner] });
-  await peft.addAdapter('default', methodConfig(method, {}, 'base', { model, totalSteps }));
+  await peft.addAdapter(
+    'default',
+    methodConfig(method, {}, { baseModel: 'base', taskType, run: { model, totalSteps } }),
+  );
   return [...peft.trainableParameters().values()];
 }

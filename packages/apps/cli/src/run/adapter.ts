@@ -1,8 +1,8 @@
-import { type Folder, openSafetensors } from '@graftjs/checkpoint';
+import { ADAPTER_CONFIG, type Folder, openSafetensors, readJsonObject } from '@graftjs/checkpoint';
 import { nodeFile } from '@graftjs/checkpoint/node';
 import type { Runtime } from '@graftjs/compiler';
 import type { Tokenizer } from '@graftjs/data';
-import type { CausalLM } from '@graftjs/models';
+import type { PretrainedModel } from '@graftjs/models';
 import {
   type AdapterState,
   type Method,
@@ -11,12 +11,12 @@ import {
   PeftModel,
   tunerOf,
 } from '@graftjs/peft';
-import type { Config } from '../config/schema.ts';
+import { type Config, type TaskType, taskTypes } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import { MethodCatalog } from '../methods/catalog.ts';
 import { methodConfig, optionsOf } from '../methods/method-config.ts';
 
-export type AdaptedModel = PeftModel<CausalLM>;
+export type AdaptedModel = PeftModel<PretrainedModel>;
 
 /** What tuners are given of a base model and of this machine. */
 const toolsOf = (tokenizer?: Tokenizer): MethodTools => ({
@@ -32,21 +32,36 @@ async function readTensors(path: string): Promise<AdapterState> {
   return state;
 }
 
+/** What an adapter is made for. */
+export interface NewAdapter {
+  readonly config: Config;
+  readonly tokenizer: Tokenizer;
+  readonly totalSteps: number;
+  readonly taskType: TaskType;
+  /** Modules of the model whose weights began anew. */
+  readonly newModules: readonly string[];
+}
+
 /**
  * A base with the new adapter that a configuration asks for.
  * @throws ConfigError where the method does not fit the model, such as targets that it does not have
  */
 export async function addMethod(
   runtime: Runtime,
-  model: CausalLM,
-  { config, tokenizer, totalSteps }: { config: Config; tokenizer: Tokenizer; totalSteps: number },
+  model: PretrainedModel,
+  { config, tokenizer, totalSteps, taskType, newModules }: NewAdapter,
 ): Promise<{ peft: AdaptedModel; method: Method; warnings: readonly string[] }> {
   const method = await new MethodCatalog().method(config.method.type);
   const options = optionsOf(method, config.method);
+  if (newModules.length > 0 && !('modulesToSave' in method.schema))
+    throw new ConfigError(
+      `method: ${method.name} trains nothing beside its own parameters, and the model has no trained ${newModules.join(', ')} yet: choose another method`,
+    );
   try {
     const tuner = await tunerOf(method, toolsOf(tokenizer), options);
     const peft = new PeftModel(model, { runtime, tuners: [tuner], baseModel: config.model });
-    const wanted = methodConfig(method, options, config.model, { model, totalSteps });
+    const run = { model, totalSteps };
+    const wanted = methodConfig(method, options, { baseModel: config.model, taskType, newModules, run });
     const { warnings } = await peft.addAdapter('default', wanted, { seed: config.training.seed });
     return { peft, method, warnings };
   } catch (error) {
@@ -61,7 +76,7 @@ export async function addMethod(
  */
 export async function loadAdapter(
   runtime: Runtime,
-  model: CausalLM,
+  model: PretrainedModel,
   folder: Folder,
   methodFile?: string,
 ): Promise<{ peft: AdaptedModel; warnings: readonly string[] }> {
@@ -75,4 +90,11 @@ export async function loadAdapter(
       ? [`keys of its config without effect here: ${unknownConfigKeys.join(', ')}`]
       : [];
   return { peft, warnings: [...warnings, ...unknown] };
+}
+
+/** The task that an adapter says it is for; undefined where it names none of ours. */
+export async function taskOfAdapter(folder: Folder): Promise<TaskType | undefined> {
+  if (!(await folder.has(ADAPTER_CONFIG))) return undefined;
+  const { task_type: type } = await readJsonObject(folder, ADAPTER_CONFIG);
+  return taskTypes.find((each) => each === type);
 }

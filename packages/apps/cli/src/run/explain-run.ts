@@ -1,6 +1,6 @@
 import { PlanningRuntime, type Program } from '@graftjs/compiler';
 import { type Batch, DataLoader, type Example } from '@graftjs/data';
-import { architectures, type CausalLM } from '@graftjs/models';
+import type { PretrainedModel } from '@graftjs/models';
 import { Parameter } from '@graftjs/nn';
 import type { Variable } from '@graftjs/tensor';
 import { batchVariables, evaluationGraph, StepGraphs } from '@graftjs/trainer';
@@ -8,7 +8,8 @@ import type { DeviceTraits } from '@graftjs/webgpu';
 import { bytes } from '../report/progress-line.ts';
 import { addMethod } from './adapter.ts';
 import { loaderOptions } from './batching.ts';
-import type { PreparedData } from './prepare.ts';
+import { loadBase, newModules, storageOf } from './open-base.ts';
+import { adapterFor, type PreparedData } from './prepare.ts';
 import { stepOptions } from './step-options.ts';
 
 /** Batches of one shape. */
@@ -58,12 +59,12 @@ export interface RunExplanation {
 export async function explainRun(data: PreparedData, traits: DeviceTraits): Promise<RunExplanation> {
   const { config, examples } = data;
   const planning = new PlanningRuntime(traits);
-  const model = emptyModel(data);
-  const { tokenizer } = data.base;
-  const { totalSteps } = data;
-  const { peft, method, warnings } = await addMethod(planning, model, { config, tokenizer, totalSteps });
+  const { base } = data;
+  const empty = await loadBase(base, undefined, { storage: storageOf(config), withoutValues: true });
+  const { model } = empty;
+  const { peft, method, warnings } = await addMethod(planning, model, adapterFor(data, newModules(empty)));
   const trainable = peft.trainableParameters();
-  const options = stepOptions({ config, model, peft, method });
+  const options = stepOptions({ config, base, model, peft, method });
   const graphs = new StepGraphs({ ...options, parameters: [...trainable.values()] });
 
   const shapes = shapesOf(data, examples.train);
@@ -122,10 +123,6 @@ export async function explainRun(data: PreparedData, traits: DeviceTraits): Prom
   };
 }
 
-/** The base model without weights. */
-const emptyModel = ({ base: { config } }: PreparedData): CausalLM =>
-  architectures.find(({ modelTypes }) => modelTypes.includes(config.modelType))!.build(config);
-
 /** The shapes of an epoch's batches, the largest first. */
 function shapesOf(
   { batching, config }: PreparedData,
@@ -142,7 +139,7 @@ function shapesOf(
   return [...counts.values()].sort((a, b) => size(b) - size(a));
 }
 
-function problemsOf(model: CausalLM, programs: readonly Program[], traits: DeviceTraits): string[] {
+function problemsOf(model: PretrainedModel, programs: readonly Program[], traits: DeviceTraits): string[] {
   const { maxBindingSize, maxBufferSize } = traits;
   const most = `more than the ${bytes(maxBindingSize)} that a kernel of this device can bind`;
   const problems: string[] = [];

@@ -1,17 +1,18 @@
 import type { Runtime, TuningRecord } from '@graftjs/compiler';
 import { DataLoader } from '@graftjs/data';
-import type { CausalLM } from '@graftjs/models';
+import type { PretrainedModel } from '@graftjs/models';
 import type { Method } from '@graftjs/peft';
 import type { Config } from '../config/schema.ts';
 import type { Reporter } from '../report/reporter.ts';
-import { type AdaptedModel, addMethod } from './adapter.ts';
+import { type AdaptedModel, addMethod, type NewAdapter } from './adapter.ts';
 import { type Batching, batchingOf, batchingWith, loaderOptions } from './batching.ts';
 import { openRuntime } from './device.ts';
 import { type RunExamples, readExamples } from './examples.ts';
-import { type Base, loadBase, openBase } from './open-base.ts';
+import { type Base, loadBase, newModules, openBaseOf, storageOf } from './open-base.ts';
 
 /** What a run needs before there is a device. */
 export interface PreparedData {
+  /** With what follows from model and data, such as the task. */
   readonly config: Config;
   readonly base: Base;
   readonly examples: RunExamples;
@@ -22,7 +23,7 @@ export interface PreparedData {
 /** All that a run needs, checked and loaded. */
 export interface Prepared extends PreparedData {
   readonly runtime: Runtime;
-  readonly model: CausalLM;
+  readonly model: PretrainedModel;
   /** The model with the adapter that is trained. */
   readonly peft: AdaptedModel;
   readonly method: Method;
@@ -34,10 +35,10 @@ export interface Prepared extends PreparedData {
  * Checks the base model and reads the data.
  * @throws the errors of data and model files
  */
-export async function prepareData(config: Config, reporter: Reporter): Promise<PreparedData> {
-  const base = await openBase(config.model, config.data.chatTemplate);
-  const examples = await readExamples(config, base.tokenizer, base.config);
-  const batching = batchingOf(config, base.tokenizer, base.config);
+export async function prepareData(given: Config, reporter: Reporter): Promise<PreparedData> {
+  const { base, config } = await openBaseOf(given);
+  const examples = await readExamples(config, base);
+  const batching = batchingOf(config, base);
   const loader = new DataLoader(examples.train, { ...loaderOptions(batching), seed: config.training.seed });
   const notes = [...examples.notes];
   if (loader.packing) {
@@ -56,19 +57,25 @@ export async function prepareData(config: Config, reporter: Reporter): Promise<P
  * @param tuning what was measured on the device
  * @throws the errors of data, model files, device and method
  */
-export async function prepare(config: Config, reporter: Reporter, tuning?: TuningRecord): Promise<Prepared> {
-  const data = await prepareData(config, reporter);
-  const { files } = data.base;
+export async function prepare(given: Config, reporter: Reporter, tuning?: TuningRecord): Promise<Prepared> {
+  const data = await prepareData(given, reporter);
+  const { config, base } = data;
   const onCompile = (done: number, total: number): void => reporter.report({ event: 'compile', done, total });
   const runtime = await openRuntime({ onCompile }, tuning);
-  const { model } = await loadBase(files, runtime);
-  const { tokenizer } = data.base;
-  const { totalSteps } = data;
-  const { peft, method, warnings } = await addMethod(runtime, model, { config, tokenizer, totalSteps });
+  const storage = storageOf(config);
+  const loaded = await loadBase(base, runtime, { storage, seed: config.training.seed });
+  const { model } = loaded;
+  const { peft, method, warnings } = await addMethod(runtime, model, adapterFor(data, newModules(loaded)));
   for (const message of warnings) reporter.report({ event: 'note', message });
-  const batching = batchingWith(model, data.batching);
-  return { ...data, batching, runtime, model, peft, method, baseDigest: await files.digest() };
+  const batching = batchingWith(base.task, model, data.batching);
+  return { ...data, batching, runtime, model, peft, method, baseDigest: await base.files.digest() };
 }
+
+/** What the run's adapter is made for. */
+export const adapterFor = (
+  { config, base: { tokenizer, task }, totalSteps }: PreparedData,
+  newModules: readonly string[],
+): NewAdapter => ({ config, tokenizer, totalSteps, taskType: task.type, newModules });
 
 function stepsOf({ training }: Config, batchesPerEpoch: number): number {
   if (training.steps !== undefined) return training.steps;

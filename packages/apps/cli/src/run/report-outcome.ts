@@ -13,6 +13,9 @@ export function reportOutcome(reporter: Reporter, outcome: RunOutcome): void {
     ...(before === null || after === null
       ? []
       : [`held-out loss ${before.toFixed(4)} before, ${after.toFixed(4)} after`]),
+    ...(outcome.heldOutAccuracy === undefined
+      ? []
+      : [`held-out accuracy ${(100 * outcome.heldOutAccuracy).toFixed(1)} %`]),
     ...(outcome.skippedSteps === 0 ? [] : [`${outcome.skippedSteps} steps were skipped: not finite`]),
     `adapter: ${shown(outcome.adapter)}`,
     ...(outcome.best === null

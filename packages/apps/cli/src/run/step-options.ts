@@ -1,28 +1,23 @@
-import { type CausalLM, tokenLossSum } from '@graftjs/models';
 import type { Optimizer } from '@graftjs/optim';
 import type { LossSum } from '@graftjs/trainer';
 import { optimizerOf } from './optimizer.ts';
 import type { Prepared } from './prepare.ts';
 
-export const lossSumOf =
-  (model: CausalLM): LossSum =>
-  ({ labels, ...inputs }, context) =>
-    tokenLossSum(model.forward(inputs, context), labels);
-
 /** What a step computes: the loss, and how parameters follow from its gradients. */
 export function stepOptions({
   config,
+  base,
   model,
   peft,
   method,
-}: Pick<Prepared, 'config' | 'model' | 'peft' | 'method'>): {
+}: Pick<Prepared, 'config' | 'base' | 'model' | 'peft' | 'method'>): {
   readonly lossSum: LossSum;
   readonly optimizer: Optimizer;
   readonly clipNorm?: number;
 } {
   const optimizer = optimizerOf(config, peft.trainableParameters());
   return {
-    lossSum: lossSumOf(model),
+    lossSum: base.task.lossSum(model),
     optimizer: method.optimizer?.(optimizer, peft.configOf('default')) ?? optimizer,
     ...(config.training.clipNorm > 0 ? { clipNorm: config.training.clipNorm } : {}),
   };

@@ -1,12 +1,21 @@
 import { join } from 'node:path';
 import type { Checkpoint, Folder } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
+import { DataLoader } from '@graftjs/data';
 import { createSchedule, type Schedule } from '@graftjs/optim';
-import { type BestStep, RunLostError, type StepEvent, type TrainEvent, Trainer } from '@graftjs/trainer';
+import {
+  type BestStep,
+  Evaluator,
+  RunLostError,
+  type StepEvent,
+  type TrainEvent,
+  Trainer,
+} from '@graftjs/trainer';
 import type { Config } from '../config/schema.ts';
 import { InterruptedError } from '../errors.ts';
 import type { Host } from '../host.ts';
 import type { Reporter } from '../report/reporter.ts';
+import { loaderOptions } from './batching.ts';
 import { deviceName } from './device.ts';
 import type { Prepared } from './prepare.ts';
 import { evaluationLoss, type RunFolder, rewindMetrics } from './run-folder.ts';
@@ -22,6 +31,8 @@ export interface RunOutcome {
   readonly loss: number | null;
   readonly heldOutLossBefore: number | null;
   readonly heldOutLossAfter: number | null;
+  /** Of a classifier: the share of held-out texts whose class is the likeliest. */
+  readonly heldOutAccuracy?: number;
   /** With `keepBest`: the evaluation with the lowest held-out loss, and the adapter of its checkpoint. */
   readonly best: { readonly step: number; readonly heldOutLoss: number; readonly adapter: string } | null;
   /** Steps of this session that changed nothing, since their loss or gradients were not finite. */
@@ -111,6 +122,7 @@ export async function trainPrepared(
       loss: Number.isNaN(result.loss) ? null : result.loss,
       heldOutLossBefore: before ?? null,
       heldOutLossAfter: result.heldOutLoss ?? (await evaluationLoss(run, totalSteps)) ?? null,
+      ...(await accuracyOf(prepared)),
       best: result.best ? bestOf(run, result.best) : null,
       skippedSteps: result.skipped,
       tokens: result.tokens,
@@ -133,8 +145,22 @@ async function saveAdapter({ peft, method, config, base }: Prepared, folder: Fol
   await peft.saveAdapter(folder);
   const { otherForm } = method;
   if (!otherForm) return;
-  const files = await otherForm.write(folder, { name: config.model, config: base.files.json });
+  const files = await otherForm.write(folder, { name: config.model, config: base.json });
   for (const [name, bytes] of files) await folder.folder(otherForm.folder).writeAtomic(name, bytes);
+}
+
+/** The share of right answers on what is held out, of a task that has them. */
+async function accuracyOf({
+  base: { task },
+  runtime,
+  model,
+  examples: { heldOut },
+  batching,
+}: Prepared): Promise<Pick<RunOutcome, 'heldOutAccuracy'>> {
+  if (!task.correctSum || heldOut.length === 0) return {};
+  const batches = new DataLoader(heldOut, { ...loaderOptions(batching), shuffle: false, epochs: 1 });
+  const { loss } = await new Evaluator(runtime, task.correctSum(model)).evaluate(batches);
+  return { heldOutAccuracy: loss };
 }
 
 const bestOf = (run: RunFolder, { step, loss }: BestStep): RunOutcome['best'] => ({
@@ -171,6 +197,8 @@ function settingsOf({ config, examples, baseDigest }: Prepared): Record<string, 
     'base model (SHA-256)': baseDigest,
     'training examples (SHA-256)': examples.digest,
     method: config.method,
+    ...(config.data.labels ? { classes: config.data.labels } : {}),
+    ...(config.weights.format === 'stored' ? {} : { weights: config.weights }),
     optimizer: { type, learningRate, schedule, warmup, loraplusRatio, weightDecay, ...rule },
   };
 }
