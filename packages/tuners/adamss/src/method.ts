@@ -11,7 +11,7 @@ export const methods: readonly Method[] = [
     schema: adamssSchema,
     config: adamssConfig,
     fit: ({ model }) => ({ r: Math.min(adamssSchema.r.initial, mostDirections(model)) }),
-    learningRate: 2e-3,
+    learningRate: 2e-2,
   },
 ];
 

@@ -9,6 +9,6 @@ export const methods: readonly Method[] = [
     tuner: osf,
     schema: osfSchema,
     config: osfConfig,
-    learningRate: 1e-4,
+    learningRate: 1e-3,
   },
 ];

@@ -13,6 +13,6 @@ export const methods: readonly Method[] = [
     fit: ({ model }) => ({
       sparsity: Math.min(supertuningSchema.sparsity.initial, 1 - 1 / smallestWeight(model)),
     }),
-    learningRate: 1e-3,
+    learningRate: 1e-2,
   },
 ];

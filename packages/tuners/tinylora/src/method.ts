@@ -9,6 +9,6 @@ export const methods: readonly Method[] = [
     tuner: tinylora,
     schema: tinyloraSchema,
     config: tinyloraConfig,
-    learningRate: 2e-2,
+    learningRate: 5e-3,
   },
 ];

@@ -9,6 +9,6 @@ export const methods: readonly Method[] = [
     tuner: unilora,
     schema: uniloraSchema,
     config: uniloraConfig,
-    learningRate: 2e-2,
+    learningRate: 0.1,
   },
 ];

@@ -19,6 +19,6 @@ export const methods: readonly Method[] = [
     tuner: pvera,
     schema: pveraSchema,
     config: pveraConfig,
-    learningRate: 3e-2,
+    learningRate: 0.1,
   },
 ];
