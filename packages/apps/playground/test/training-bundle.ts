@@ -44,7 +44,8 @@ export async function bundleTraining(): Promise<Bundle> {
     build: {
       write: false,
       target: 'es2023',
-      rolldownOptions: { input: 'entry', preserveEntrySignatures: 'strict' },
+      // As of a page's own script: what chunks on demand share with it stays in it.
+      rolldownOptions: { input: 'entry', preserveEntrySignatures: 'allow-extension' },
     },
   });
   const chunks = (built as Rolldown.RolldownOutput).output as Rolldown.OutputChunk[];

@@ -28,9 +28,8 @@ import {
   startsFromBase,
   startsFromData,
 } from './config.ts';
-import { DoraLayer } from './dora.ts';
 import { LoraLayer, type LoraLayerOptions, type LoraPart, type LoraStart } from './layer.ts';
-import { LayerMerge } from './merge.ts';
+import type { LayerMerge } from './merge.ts';
 import { below, besideNegative } from './plain-form.ts';
 
 /** What {@link loraWith} adds to LoRA. */
@@ -108,7 +107,7 @@ async function attach(
   const alphas = patternValues(config.alphaPattern, 'alpha_pattern', [...modules.keys()]);
   const isShared = (weight: Parameter): boolean =>
     [...parameterPlaces(model)].filter((p) => p.parameter === weight).length > 1;
-  const Layer = config.useDora ? DoraLayer : LoraLayer;
+  const Layer = config.useDora ? (await import('./dora.ts')).DoraLayer : LoraLayer;
   const layers = [...modules].map(([path, module]): LoraPart => {
     const rank = ranks.of(path) ?? config.r;
     const alpha = alphas.of(path) ?? config.loraAlpha;
@@ -191,7 +190,8 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
   readonly config: LoraConfig;
   readonly warnings: readonly string[];
   readonly #layers: readonly LoraPart[];
-  readonly #merges: readonly LayerMerge[];
+  readonly #isShared: (parameter: Parameter) => boolean;
+  #merges: readonly LayerMerge[] | undefined;
   readonly #beside: readonly LoraBeside[];
   readonly #name: string;
   readonly #site: string;
@@ -206,7 +206,7 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
   ) {
     this.#layers = layers;
     this.#beside = beside;
-    this.#merges = layers.map((layer) => new LayerMerge(layer, isShared));
+    this.#isShared = isShared;
     this.config = config;
     this.warnings = warnings;
     this.#name = adapterName;
@@ -271,16 +271,23 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
   }
 
   async merge(runtime: Runtime, { safe }: { readonly safe: boolean }): Promise<void> {
-    if (safe) for (const part of [...this.#merges, ...this.#beside]) await part.check(runtime, this.#name);
-    for (const part of [...this.#merges, ...this.#beside]) await part.merge(runtime);
+    const parts = await this.#mergeable();
+    if (safe) for (const part of parts) await part.check(runtime, this.#name);
+    for (const part of parts) await part.merge(runtime);
   }
 
   async unmerge(runtime: Runtime): Promise<void> {
-    for (const part of [...this.#merges, ...this.#beside]) await part.unmerge(runtime);
+    for (const part of await this.#mergeable()) await part.unmerge(runtime);
   }
 
   detach(): void {
     this.setActive(false);
+  }
+
+  async #mergeable(): Promise<readonly (LayerMerge | LoraBeside)[]> {
+    const { LayerMerge } = await import('./merge.ts');
+    this.#merges ??= this.#layers.map((layer) => new LayerMerge(layer, this.#isShared));
+    return [...this.#merges, ...this.#beside];
   }
 
   *#onDisk(): Generator<[string, Parameter]> {

@@ -1,12 +1,9 @@
 /** An adapter on a model with the parameters that stand in for the base's while it is active. */
-import type { TensorData } from '@graftjs/checkpoint';
-import type { Runtime } from '@graftjs/compiler';
 import type { Module, Parameter } from '@graftjs/nn';
-import { PEFT_VERSION } from './config.ts';
 import { AdapterConflictError } from './errors.ts';
-import { fillCopies, parameterPlaces, type Replacement } from './replacements.ts';
-import { BASE_PREFIX, readParameters, UNWRAPPED_PREFIX, writeParameters } from './state.ts';
-import type { AdapterState, AttachedAdapter, StateReport, Tuner } from './tuner.ts';
+import { parameterPlaces, type Replacement } from './replacements.ts';
+import { BASE_PREFIX, UNWRAPPED_PREFIX } from './state.ts';
+import type { AttachedAdapter, Tuner } from './tuner.ts';
 
 export interface Entry {
   readonly name: string;
@@ -47,57 +44,4 @@ export function warningsOf(model: Module, { attached, replacements }: Entry): st
     ...attached.warnings,
     ...split.map(({ path }) => `${path} is trained alone: the other modules that share it keep the base's`),
   ];
-}
-
-/**
- * Values from a file for an adapter, the copies that it trains, and base weights that came along.
- * @throws AdapterStateError where a shape differs
- */
-export async function fillEntry(
-  runtime: Runtime,
-  { attached, replacements }: Entry,
-  state: AdapterState,
-  where: string,
-  /** Base weights that the names of a file mean. */
-  baseWeightsOf: (names: readonly string[]) => Replacement[],
-): Promise<StateReport> {
-  const trained = new Map(replacements.map((r) => [r.key, r.copy]));
-  const own = new Map([...state].filter(([key]) => !trained.has(key)));
-  const ofAdapter = attached.fromStateDict(own);
-  replacements.push(...baseWeightsOf(ofAdapter.unexpected));
-  const copies = new Map(replacements.map((r) => [r.key, r.copy]));
-  const ofCopies = writeParameters(where, copies, new Map([...state].filter(([key]) => copies.has(key))));
-  if (ofCopies.missing.length)
-    await fillCopies(
-      runtime,
-      replacements.filter((r) => ofCopies.missing.includes(r.key)),
-    );
-  return {
-    missing: [...ofAdapter.missing, ...ofCopies.missing],
-    unexpected: ofAdapter.unexpected.filter((key) => !copies.has(key)),
-  };
-}
-
-/** An adapter's two files, before they are encoded. */
-export async function savedForm(
-  runtime: Runtime,
-  { tuner, attached, replacements }: Entry,
-  baseModel: string | undefined,
-): Promise<{
-  config: ReturnType<Tuner['configToJson']>;
-  tensors: Map<string, TensorData>;
-  floatKeys: readonly string[];
-}> {
-  const copies = replacements.map((r) => [r.key, r.copy] as const);
-  const config = tuner.configToJson({
-    ...attached.config,
-    inferenceMode: true,
-    baseModelNameOrPath: attached.config.baseModelNameOrPath ?? baseModel ?? null,
-    peftVersion: PEFT_VERSION,
-  });
-  const tensors = new Map([
-    ...(await attached.toStateDict(runtime)),
-    ...(await readParameters(runtime, copies)),
-  ]);
-  return { config, tensors, floatKeys: tuner.floatKeys ?? [] };
 }

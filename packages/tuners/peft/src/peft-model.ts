@@ -1,17 +1,10 @@
-import { encodeAdapter, type Folder, readAdapter, writeAdapter } from '@graftjs/checkpoint';
+import type { Folder } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
-import { HostRandom, type Module, type Parameter } from '@graftjs/nn';
-import { arrangeSites } from './composition/arrange.ts';
-import { adaptersOf, type Composition, isPlainStack } from './composition/composition.ts';
+import { type Arrangement, HostRandom, type Module, type Parameter, Site } from '@graftjs/nn';
+import { adaptersOf, type Composition } from './composition/composition.ts';
 import type { AdapterConfig } from './config.ts';
-import { checkConflicts, type Entry, fillEntry, namedParametersOf, savedForm, warningsOf } from './entry.ts';
-import {
-  AdapterNameError,
-  AdapterStateError,
-  MergedError,
-  MergeError,
-  UnsupportedConfigError,
-} from './errors.ts';
+import { checkConflicts, type Entry, namedParametersOf, warningsOf } from './entry.ts';
+import { AdapterNameError, AdapterStateError, MergedError, UnsupportedConfigError } from './errors.ts';
 import type {
   AddOptions,
   AddReport,
@@ -20,17 +13,9 @@ import type {
   MergeOptions,
   PeftModelOptions,
 } from './options.ts';
-import {
-  baseWeights,
-  checkUnquantized,
-  fillCopies,
-  type Replacement,
-  trainedCopies,
-  useCopies,
-  useOriginals,
-} from './replacements.ts';
+import { type Replacement, useCopies, useOriginals } from './replacements.ts';
 import { withTaskHeads } from './task-heads.ts';
-import type { AdapterTensor, AttachedAdapter, Tuner } from './tuner.ts';
+import type { AttachedAdapter, Tuner } from './tuner.ts';
 
 /**
  * A base model with adapters. The base is frozen; adapters are added, switched, trained, merged, saved and loaded by
@@ -44,7 +29,7 @@ export class PeftModel<Base extends Module = Module> {
   readonly #entries = new Map<string, Entry>();
   #active: readonly string[] = [];
   /** How the active adapters work together, where that is not one after another. */
-  #composition: Composition | undefined;
+  #arrangement: Arrangement | undefined;
   #enabled = true;
   #merged: readonly string[] = [];
   #applied: Replacement[] = [];
@@ -88,7 +73,8 @@ export class PeftModel<Base extends Module = Module> {
    */
   async addAdapter(name: string, config: AdapterConfig, options: AddOptions = {}): Promise<AddReport> {
     const entry = await this.#attach(name, config, { seed: options.seed ?? 0, loading: false });
-    await fillCopies(this.runtime, entry.replacements);
+    if (entry.replacements.length > 0)
+      await (await import('./trained-copies.ts')).fillCopies(this.runtime, entry.replacements);
     this.#insert(entry);
     return { targets: entry.attached.targets, warnings: this.#withBase(() => warningsOf(this.model, entry)) };
   }
@@ -105,7 +91,7 @@ export class PeftModel<Base extends Module = Module> {
     const entries = chosen.map((name) => this.#entry(name));
     checkConflicts(entries);
     this.#active = chosen;
-    this.#composition = isList(adapters) || isPlainStack(adapters) ? undefined : adapters;
+    this.#arrangement = isList(adapters) || typeof adapters === 'string' ? undefined : adapters.arrangement;
     this.#apply();
   }
 
@@ -144,7 +130,7 @@ export class PeftModel<Base extends Module = Module> {
     const entry = this.#entry(name);
     this.#checkUnmerged('deleteAdapter');
     this.#entries.delete(name);
-    if (this.#active.includes(name)) this.#composition = undefined;
+    if (this.#active.includes(name)) this.#arrangement = undefined;
     this.#active = this.#active.filter((active) => active !== name);
     if (this.#active.length === 0) this.#active = this.adapters.slice(0, 1);
     this.#apply();
@@ -177,32 +163,11 @@ export class PeftModel<Base extends Module = Module> {
    * Adds the effects of the active adapters to the base's weights, so that the model computes them without extra
    * work. @throws MergeError, MergedError; no weight was changed then
    */
-  async merge({ safe = false, dequantize = false }: MergeOptions = {}): Promise<void> {
+  async merge(options: MergeOptions = {}): Promise<void> {
     this.#checkUnmerged('merge');
-    if (this.#composition)
-      throw new MergeError(
-        this.#active.join(', '),
-        'a composition is no change of weights; setAdapter([…]) is',
-      );
     const entries = this.#active.map((name) => this.#entry(name));
-    for (const { name, attached, tuner } of entries) {
-      if (!this.#enabled) throw new MergeError(name, 'adapters are disabled; call enableAdapters() first');
-      if (!attached.merge || !attached.unmerge)
-        throw new MergeError(name, `${tuner.peftType} is no change of weights`);
-    }
-    if (!dequantize)
-      for (const { name, attached } of entries) checkUnquantized(name, this.model, attached.targets);
-    for (const { attached } of entries) await attached.prepareMerge?.(this.runtime);
-    const done: Entry[] = [];
-    try {
-      for (const entry of entries) {
-        await entry.attached.merge!(this.runtime, { safe });
-        done.push(entry);
-      }
-    } catch (error) {
-      for (const { attached } of done.reverse()) await attached.unmerge!(this.runtime);
-      throw error;
-    }
+    const { mergeEntries } = await import('./merging.ts');
+    await mergeEntries(this, entries, this.#arrangement !== undefined, options);
     this.#merged = entries.map(({ name }) => name);
     for (const { attached } of entries) attached.setActive(false);
   }
@@ -238,12 +203,9 @@ export class PeftModel<Base extends Module = Module> {
 
   /** The files of an adapter by name, as `saveAdapter` writes them. @throws AdapterNameError */
   async encodeAdapter(name = 'default'): Promise<Record<string, Uint8Array>> {
-    const { config, tensors, floatKeys } = await savedForm(
-      this.runtime,
-      this.#entry(name),
-      this.#options.baseModel,
-    );
-    return encodeAdapter(config, tensors, { floatKeys });
+    const entry = this.#entry(name);
+    const { encodeEntry } = await import('./adapter-files.ts');
+    return encodeEntry(this.runtime, entry, this.#options.baseModel);
   }
 
   /**
@@ -251,12 +213,9 @@ export class PeftModel<Base extends Module = Module> {
    * @throws AdapterNameError, and those of `writeAdapter`
    */
   async saveAdapter(folder: Folder, name = 'default'): Promise<void> {
-    const { config, tensors, floatKeys } = await savedForm(
-      this.runtime,
-      this.#entry(name),
-      this.#options.baseModel,
-    );
-    await writeAdapter(folder, config, tensors, { floatKeys });
+    const entry = this.#entry(name);
+    const { writeEntry } = await import('./adapter-files.ts');
+    await writeEntry(folder, this.runtime, entry, this.#options.baseModel);
   }
 
   /**
@@ -265,15 +224,15 @@ export class PeftModel<Base extends Module = Module> {
    *   AdapterStateError, AdapterNameError, MergedError, and those of `readAdapter`
    */
   async loadAdapter(folder: Folder, name = 'default', options: LoadOptions = {}): Promise<LoadReport> {
-    const { config: json, tensors } = await readAdapter(folder);
-    const tuner = this.#tunerOf(json.peft_type);
-    const { config, unknownKeys } = tuner.parseConfig(json);
+    const { fillEntry, readAdapter, readState } = await import('./adapter-files.ts');
+    const { baseWeights } = await import('./trained-copies.ts');
+    const files = await readAdapter(folder);
+    const tuner = this.#tunerOf(files.config.peft_type);
+    const { config, unknownKeys } = tuner.parseConfig(files.config);
     const wanted = { ...config, inferenceMode: !(options.trainable ?? true) };
     const entry = await this.#attach(name, wanted, { seed: 0, loading: true });
     try {
-      const state = new Map<string, AdapterTensor>();
-      for (const [key, { shape }] of tensors.tensors)
-        state.set(key, { shape, data: await tensors.readFloat32(key) });
+      const state = await readState(files);
       const baseWeightsOf = (names: readonly string[]): Replacement[] =>
         this.#withBase(() => baseWeights(this.model, entry.attached, names));
       const report = await fillEntry(this.runtime, entry, state, folder.location, baseWeightsOf);
@@ -311,12 +270,19 @@ export class PeftModel<Base extends Module = Module> {
       outputHead: this.#options.outputHead ?? outputHeadOf(this.model),
     });
     try {
-      const replacements = this.#withBase(() => trainedCopies(this.model, attached));
+      const replacements = await this.#trainedCopies(attached);
       return { name, tuner, attached, replacements };
     } catch (error) {
       attached.detach();
       throw error;
     }
+  }
+
+  async #trainedCopies(attached: AttachedAdapter): Promise<Replacement[]> {
+    const { bias = 'none', modulesToSave } = attached.config;
+    if (bias === 'none' && !modulesToSave?.length) return [];
+    const { trainedCopies } = await import('./trained-copies.ts');
+    return this.#withBase(() => trainedCopies(this.model, attached));
   }
 
   #insert(entry: Entry): void {
@@ -352,11 +318,16 @@ export class PeftModel<Base extends Module = Module> {
       for (const [, parameter] of attached.namedParameters()) parameter.trainable = trained;
       for (const { kind, copy } of replacements) copy.trainable = trained && kind !== 'base';
     }
-    arrangeSites(this.model, this.#enabled ? this.#composition : undefined);
+    this.#arrangeSites(this.#enabled ? this.#arrangement : undefined);
     const active = this.#enabled ? this.#active.map((name) => this.#entry(name)) : [];
     for (const { attached } of active) attached.setActive(true);
     this.#applied = active.flatMap(({ replacements }) => replacements);
     useCopies(this.#applied);
+  }
+
+  #arrangeSites(arrangement: Arrangement | undefined): void {
+    for (const [, module] of this.model.namedModules())
+      for (const value of Object.values(module)) if (value instanceof Site) value.arrange(arrangement);
   }
 
   /** Looks at the model while its fields hold the base's own parameters. */
@@ -379,8 +350,8 @@ export class PeftModel<Base extends Module = Module> {
   #reset(): void {
     this.#entries.clear();
     this.#active = [];
-    this.#composition = undefined;
-    arrangeSites(this.model, undefined);
+    this.#arrangement = undefined;
+    this.#arrangeSites(undefined);
     this.#merged = [];
     this.#applied = [];
     this.#enabled = true;

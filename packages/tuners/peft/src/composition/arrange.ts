@@ -1,20 +1,14 @@
 /** Compositions at the sites of a model: what each adapter makes of a site's value, put together. */
-import { type Arrangement, type Attachment, type Module, Site } from '@graftjs/nn';
+import type { Arrangement, Attachment } from '@graftjs/nn';
 import { add, cast, concat, mul, narrow, Tensor } from '@graftjs/tensor';
-import { adaptersOf, type Composition, type CompositionBlock, CompositionError } from './composition.ts';
-
-/** A composition as all sites of a model take it; undefined: one adapter after another. */
-export function arrangeSites(model: Module, composition: Composition | undefined): void {
-  const arrangement = composition === undefined ? undefined : arrangementOf(composition);
-  for (const [, module] of model.namedModules())
-    for (const value of Object.values(module)) if (value instanceof Site) value.arrange(arrangement);
-}
+import { adaptersOf, CompositionError, type CompositionParts } from './composition.ts';
 
 /** Keys of attachments end in the name of their adapter. */
 const adapterOf = (key: string): string => key.slice(key.lastIndexOf(' ') + 1);
 
-function arrangementOf(composition: Composition): Arrangement {
-  const names = new Set(adaptersOf(composition));
+/** A block with these adapters in it, as sites follow it. */
+export function arrangementOf(block: CompositionParts, adapters: readonly string[]): Arrangement {
+  const names = new Set(adapters);
   return (value, details, attached) => {
     let start = value;
     const own = new Map<string, Attachment<typeof details>[]>();
@@ -23,13 +17,18 @@ function arrangementOf(composition: Composition): Arrangement {
       if (names.has(name)) own.set(name, [...(own.get(name) ?? []), attachment]);
       else start = attachment(start, details);
     }
-    return own.size === 0 ? start : run(composition, start, details, own);
+    return own.size === 0 ? start : run(block, start, details, own);
   };
 }
 
 type Own<Details> = ReadonlyMap<string, readonly Attachment<Details>[]>;
 
-function run<Details>(composition: Composition, value: Tensor, details: Details, own: Own<Details>): Tensor {
+function run<Details>(
+  composition: string | CompositionParts,
+  value: Tensor,
+  details: Details,
+  own: Own<Details>,
+): Tensor {
   if (typeof composition === 'string')
     return (own.get(composition) ?? []).reduce((x, attachment) => attachment(x, details), value);
   if (composition.kind === 'stack')
@@ -61,7 +60,7 @@ function run<Details>(composition: Composition, value: Tensor, details: Details,
 const isForAllRows = ({ rank }: Tensor): boolean => rank < 2;
 
 function rowsOf(
-  block: Extract<CompositionBlock, { kind: 'parallel' | 'batchSplit' }>,
+  block: Extract<CompositionParts, { kind: 'parallel' | 'batchSplit' }>,
   rows: number,
 ): readonly number[] {
   if (block.kind === 'batchSplit') {
@@ -88,7 +87,7 @@ function rowsOfDetails<Details>(details: Details, value: Tensor, from: number, r
   return Object.fromEntries(parts) as Details;
 }
 
-function checkSameShape({ kind }: CompositionBlock, parts: readonly Tensor[]): void {
+function checkSameShape({ kind }: CompositionParts, parts: readonly Tensor[]): void {
   const shapes = new Set(parts.map(({ shape }) => shape.slice(1).join(' × ')));
   if (shapes.size > 1)
     throw new CompositionError(

@@ -1,19 +1,11 @@
 import { expect, test } from 'vitest';
-import {
-  adaptersOf,
-  average,
-  batchSplit,
-  CompositionError,
-  isPlainStack,
-  parallel,
-  stack,
-} from './composition.ts';
+import { adaptersOf, average, batchSplit, CompositionError, parallel, stack } from './index.ts';
 
 test('names in order, each once', () => {
   expect(adaptersOf(stack('b', batchSplit(['a', stack('c', 'b')], 2)))).toEqual(['b', 'a', 'c']);
-  expect(isPlainStack('a')).toBe(true);
-  expect(isPlainStack(stack('a', 'b'))).toBe(true);
-  expect(isPlainStack(stack('a', parallel('b', 'c')))).toBe(false);
+  expect(adaptersOf('a')).toEqual(['a']);
+  expect(stack('a', 'b').arrangement).toBeUndefined();
+  expect(stack('a', parallel('b', 'c')).arrangement).toBeDefined();
 });
 
 test('weights are divided by their sum', () => {

@@ -1,12 +1,9 @@
 export { inParallel } from './arrange.ts';
+export { type AverageOptions, average, batchSplit, parallel, stack } from './blocks.ts';
 export {
-  type AverageOptions,
   adaptersOf,
-  average,
-  batchSplit,
   type Composition,
   type CompositionBlock,
   CompositionError,
-  parallel,
-  stack,
+  type CompositionParts,
 } from './composition.ts';
