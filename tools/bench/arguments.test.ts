@@ -36,3 +36,11 @@ test('what is not understood is one line', () => {
   expect(message('--rounds')).toMatch(/argument missing/);
   for (const args of [['--fast'], ['matmul'], ['--rounds']]) expect(message(...args)).not.toContain('\n');
 });
+
+test('Python is the one that is named, else that of the environment', () => {
+  const python = (args: string[], environment: Record<string, string>) =>
+    readArguments(args, environment)!.python;
+  expect(python(['--python', 'a'], { GRAFT_PYTHON: 'b' })).toBe('a');
+  expect(python([], { GRAFT_PYTHON: 'b' })).toBe('b');
+  expect(python([], {})).toBeUndefined();
+});

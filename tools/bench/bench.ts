@@ -7,4 +7,6 @@ export interface Bench {
   readonly rounds: number;
   /** Other libraries to measure beside; none unless asked for. */
   readonly peers: readonly Peer[];
+  /** A Python that has torch, transformers and peft. */
+  readonly python?: string;
 }

@@ -1,48 +1,53 @@
-import { type Program, Runtime } from '@graftjs/compiler';
-import { lora, loraConfig } from '@graftjs/lora';
-import { llama, newModel, tokenLossSum } from '@graftjs/models';
-import { Context } from '@graftjs/nn';
-import { AdamW } from '@graftjs/optim';
-import { BASE_PREFIX, PeftModel } from '@graftjs/peft';
-import { gradients, mul, Variable } from '@graftjs/tensor';
+import type { JsonObject } from '@graftjs/checkpoint';
+import { Runtime } from '@graftjs/compiler';
+import type { LlamaConfig } from '@graftjs/models';
+import { BASE_PREFIX } from '@graftjs/peft';
+import type { Variable } from '@graftjs/tensor';
 import type { Gpu } from '@graftjs/webgpu';
+import { gpt2Like, smallLlama } from './models.ts';
+import { learningRate, loraAlpha, type StepSize, type TrainingStep, trainingStep } from './training-step.ts';
 
-/** A small Llama model and the batch it is trained on. */
-export interface Size {
+/** A small model and the batch it is trained on. */
+export interface Size extends StepSize {
   readonly name: string;
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly batch: number;
-  readonly tokens: number;
+  /** Names of the libraries that have this step, too. */
+  readonly peers: readonly string[];
+  /** How far their losses may be from Graft's, as a fraction. */
+  readonly tolerance: number;
 }
 
 export const sizes: readonly Size[] = [
   {
     name: 'tiny-llama, 8 x 128 tokens',
-    hidden: 192,
-    layers: 3,
-    heads: 6,
-    kvHeads: 3,
+    json: smallLlama(192, 3, 6, 3),
     batch: 8,
     tokens: 128,
+    // the peers' models have as many heads of keys as of queries
+    peers: [],
+    tolerance: 1e-4,
   },
   {
     name: 'width 256, 2 layers, 4 heads, 4 x 128 tokens',
-    hidden: 256,
-    layers: 2,
-    heads: 4,
-    kvHeads: 4,
+    json: smallLlama(256, 2, 4),
     batch: 4,
     tokens: 128,
+    peers: ['tfjs', 'jax-js'],
+    tolerance: 1e-4,
+  },
+  {
+    name: 'GPT-2 of width 256, 2 layers, 4 heads, 4 x 128 tokens',
+    json: gpt2Like(2, { n_embd: 256, n_head: 4, vocab_size: 2048, n_positions: 1024 }),
+    batch: 4,
+    tokens: 128,
+    // where torchlette's model has adapters
+    targetModules: ['c_attn', 'c_fc'],
+    peers: ['torchlette'],
+    // its first loss is 5e-6 off, and each step of Adam widens that: 2e-4 after five steps of a model of width 64
+    tolerance: 5e-4,
   },
 ];
 
-const vocab = 2048;
 const rank = 8;
-const loraAlpha = 16;
-const learningRate = 1e-2;
 
 /** Weights as they travel to other libraries. */
 interface Weight {
@@ -50,8 +55,22 @@ interface Weight {
   readonly values: Float32Array;
 }
 
-/** What another library needs for the same step of a Llama model without grouped queries. */
-export interface LoraTask {
+/** What another library needs for a LoRA step. */
+interface CommonTask {
+  /** alpha / r. */
+  readonly scale: number;
+  /** Of Adam with betas 0.9 and 0.999, eps 1e-8. */
+  readonly learningRate: number;
+  /** Steps whose losses are to be compared. */
+  readonly steps: number;
+  readonly batch: number;
+  readonly tokens: number;
+  /** `[batch * tokens]`; handed to the device anew in each step. */
+  readonly ids: Int32Array;
+}
+
+/** The step of a Llama model without grouped queries. */
+export interface LoraTask extends CommonTask {
   readonly config: {
     readonly hidden: number;
     readonly layers: number;
@@ -65,100 +84,72 @@ export interface LoraTask {
   readonly adapter: Record<string, Weight>;
   /** `cos` and `sin` `[tokens, headDim]`; x is rotated to x cos + [-x2, x1] sin, x1 and x2 being its halves. */
   readonly rotary: Record<'cos' | 'sin', Weight>;
-  /** alpha / r. */
-  readonly scale: number;
-  /** Of Adam with betas 0.9 and 0.999, eps 1e-8. */
-  readonly learningRate: number;
-  /** Steps whose losses are to be compared. */
-  readonly steps: number;
-  readonly batch: number;
-  readonly tokens: number;
-  /** `[batch * tokens]`; handed to the device anew in each step. */
-  readonly ids: Int32Array;
   /** The token that each position is to foretell, -1 for none. The loss is the mean over the others. */
   readonly labels: Int32Array;
 }
 
-/** A LoRA step, rank 8 on every linear layer, as one program: forward, backward, AdamW without decay. */
-export interface LoraProgram {
+/** The step of a GPT-2 with a tied head; position i of a text foretells id i + 1, the last none. */
+export interface Gpt2Task extends CommonTask {
+  /** `config.json` */
+  readonly json: JsonObject;
+  /** By names of `transformers` without `transformer.`: `wte.weight`, `h.0.attn.c_attn.weight` `[in, out]`. */
+  readonly frozen: Record<string, Weight>;
+  /** `h.0.attn.c_attn.lora_A` `[r, in]` and `.lora_B` `[out, r]`. */
+  readonly adapter: Record<string, Weight>;
+}
+
+/** {@link TrainingStep} with its runtime, and the same step for other libraries. */
+export interface LoraProgram extends TrainingStep {
   readonly runtime: Runtime;
-  readonly program: Program;
-  /** Bytes of the base's and the adapter's weights. */
-  readonly weightBytes: number;
-  /** Sets the batch and runs once; resolves to the loss before the step. */
-  step(): Promise<number>;
-  /** The same step for others, from the weights as they are now. */
-  task(steps: number): Promise<LoraTask>;
+  /** The step from the weights as they are now, of a Llama model or a GPT-2. */
+  task(steps: number): Promise<LoraTask | Gpt2Task>;
 }
 
 /** @param outputs `false` leaves out the loss, so that a run reads nothing back */
 export async function loraProgram(gpu: Gpu, size: Size, { outputs = true } = {}): Promise<LoraProgram> {
-  const { hidden, layers, heads, kvHeads, batch, tokens } = size;
   const runtime = new Runtime(gpu);
-  const json = {
-    model_type: 'llama',
-    vocab_size: vocab,
-    hidden_size: hidden,
-    intermediate_size: Math.round((hidden * 8) / 3 / 16) * 16,
-    num_hidden_layers: layers,
-    num_attention_heads: heads,
-    num_key_value_heads: kvHeads,
-    tie_word_embeddings: true,
-  };
-  const { model, config } = newModel(json, { architectures: [llama], seed: 1 });
-  const base = [...model.namedParameters()];
-  const peft = new PeftModel(model, { runtime, tuners: [lora] });
-  await peft.addAdapter('default', loraConfig({ r: rank, loraAlpha, targetModules: 'all-linear' }));
-  const adapter = [...peft.trainableParameters()];
-
-  const ids = Int32Array.from({ length: batch * tokens }, (_, i) => (i * 7919) % vocab);
-  const inputIds = new Variable([batch, tokens], undefined, { dtype: 'i32' });
-  const labels = new Variable([batch, tokens], undefined, { dtype: 'i32' });
-  const lossSum = tokenLossSum(model.forward({ inputIds }, new Context({ training: true })), labels);
-  const loss = mul(lossSum, 1 / (batch * (tokens - 1)));
-  const optimizer = new AdamW(new Map(adapter), { weightDecay: 0 });
-  const { updates } = optimizer.update(
-    gradients(
-      loss,
-      adapter.map(([, parameter]) => parameter),
-    ),
-  );
-  const program = await runtime.compile({ outputs: outputs ? [loss] : [], updates });
+  const step = await trainingStep(runtime, size, { outputs });
+  const { ids, loaded } = step;
+  const adapter = [...step.peft.trainableParameters()];
+  const base = [...loaded.model.namedParameters()];
 
   const weights = async (
     named: readonly (readonly [string, Variable])[],
+    shared: RegExp,
   ): Promise<Record<string, Weight>> => {
-    const shared = new RegExp(`^(${BASE_PREFIX})?model\\.(layers\\.)?|(\\.default)?\\.weight$`, 'g');
     const entries = named.map(async ([name, variable]) => {
       const values = (await runtime.read(variable)) as Float32Array;
       return [name.replaceAll(shared, ''), { shape: variable.shape, values }] as const;
     });
     return Object.fromEntries(await Promise.all(entries));
   };
+  const { batch, tokens } = size;
   return {
+    ...step,
     runtime,
-    program,
-    weightBytes: [...base, ...adapter].reduce((sum, [, { byteLength }]) => sum + byteLength, 0),
-    async step() {
-      optimizer.beginStep(learningRate);
-      inputIds.set(ids.slice());
-      labels.set(ids.slice());
-      const [value] = await program.run();
-      return value?.[0] ?? Number.NaN;
+    async task(steps) {
+      const common = { scale: loraAlpha / rank, learningRate, steps, batch, tokens, ids };
+      if (loaded.config.modelType === 'gpt2')
+        return {
+          ...common,
+          json: size.json,
+          frozen: await weights(base, /^transformer\./g),
+          adapter: await weights(
+            adapter,
+            new RegExp(`^(${BASE_PREFIX})?transformer\\.|(\\.default)?\\.weight$`, 'g'),
+          ),
+        };
+      const { hiddenSize, layers, heads, vocabSize, normEps, ropeTheta } = loaded.config as LlamaConfig;
+      const shared = new RegExp(`^(${BASE_PREFIX})?model\\.(layers\\.)?|(\\.default)?\\.weight$`, 'g');
+      return {
+        ...common,
+        config: { hidden: hiddenSize, layers, heads, vocab: vocabSize, eps: normEps },
+        frozen: await weights(base, shared),
+        adapter: await weights(adapter, shared),
+        rotary: rotaryTables(tokens, hiddenSize / heads, ropeTheta),
+        labels: ids.map((_, i) => (i % tokens === tokens - 1 ? -1 : ids[i + 1]!)),
+      };
     },
-    task: async (steps) => ({
-      config: { hidden, layers, heads, vocab, eps: config.normEps },
-      frozen: await weights(base),
-      adapter: await weights(adapter),
-      rotary: rotaryTables(tokens, hidden / heads, config.ropeTheta),
-      scale: loraAlpha / rank,
-      learningRate,
-      steps,
-      batch,
-      tokens,
-      ids,
-      labels: ids.map((_, i) => (i % tokens === tokens - 1 ? -1 : ids[i + 1]!)),
-    }),
   };
 }
 

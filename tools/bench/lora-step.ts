@@ -25,9 +25,9 @@ async function benchSize({ rounds, peers }: Bench, size: Size): Promise<Row> {
   if (!(losses.at(-1)! < 0.98 * losses[0]!)) throw new Error(`the loss does not fall: ${losses}`);
   const task = {
     name: size.name,
-    kind: 'loraStep',
+    kind: 'json' in input ? 'gpt2Step' : 'loraStep',
     input,
-    tolerance: 1e-4,
+    tolerance: size.tolerance,
     run: (times: number) =>
       timed(async () => {
         for (let i = 0; i < times; i++) await lora.step();
@@ -35,8 +35,11 @@ async function benchSize({ rounds, peers }: Bench, size: Size): Promise<Row> {
       }),
     values: async () => losses,
   };
-  // the peers' models have as many heads of keys as of queries
-  const comparison = await compare(task, size.heads === size.kvHeads ? peers : [], rounds);
+  const comparison = await compare(
+    task,
+    peers.filter(({ name }) => size.peers.includes(name)),
+    rounds,
+  );
   const { median } = comparison.own;
   const { dispatches, kernels, flops } = lora.program.explain();
   const before = gpu.stats().submissions;

@@ -1,5 +1,6 @@
 import { Runtime } from '@graftjs/compiler';
 import { matmul, transpose, Variable } from '@graftjs/tensor';
+import { noise } from './alone.ts';
 import type { Bench } from './bench.ts';
 import { compare, distance, peerColumns, type Task } from './compare.ts';
 import { timed } from './measure.ts';
@@ -31,15 +32,6 @@ const problems: readonly Problem[] = [
   { name: 'scores of 4x12 heads, 512 tokens', batch: 48, m: 512, k: 64, n: 512, form: 'nt' },
   { name: 'mixing of 4x12 heads, 512 tokens', batch: 48, m: 512, k: 512, n: 64, form: 'nn' },
 ];
-
-/** Evenly spread over -1 to 1, the same each time. */
-function noise(length: number, seed: number): Float32Array<ArrayBuffer> {
-  let state = seed;
-  return Float32Array.from({ length }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 31;
-  });
-}
 
 /** Of f32 sums in any order, as a fraction of the largest result. */
 const tolerance = 1e-5;

@@ -1,4 +1,5 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import type { Candidate } from './measure.ts';
 
 /** Work that a peer has prepared. */
@@ -14,6 +15,18 @@ interface Answer {
   readonly error?: string;
 }
 
+/** How a process is talked to. */
+interface Channel {
+  isOpen(): boolean;
+  send(message: object): void;
+  close(): void;
+}
+
+interface Listener {
+  answer(answer: Answer): void;
+  ended(reason: string): void;
+}
+
 /**
  * Another library, in a process of its own: it needs globals that Graft must not see. It does one thing at a time,
  * when asked, so that measurements of several libraries can be interleaved.
@@ -21,20 +34,21 @@ interface Answer {
 export class Peer {
   readonly name: string;
   readonly version: string;
-  readonly #child: ChildProcess;
+  readonly #channel: Channel;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   #calls = 0;
 
-  private constructor(name: string, version: string, child: ChildProcess) {
+  private constructor(name: string, version: string, open: (listener: Listener) => Channel) {
     this.name = name;
     this.version = version;
-    this.#child = child;
-    child.on('message', (answer: Answer) => {
-      this.#waiting.get(answer.id!)?.(answer);
-      this.#waiting.delete(answer.id!);
-    });
-    child.on('exit', (code) => {
-      for (const tell of this.#waiting.values()) tell({ error: `its process ended with code ${code}` });
+    this.#channel = open({
+      answer: (answer) => {
+        this.#waiting.get(answer.id!)?.(answer);
+        this.#waiting.delete(answer.id!);
+      },
+      ended: (reason) => {
+        for (const tell of this.#waiting.values()) tell({ error: reason });
+      },
     });
   }
 
@@ -52,7 +66,34 @@ export class Peer {
       child.once('message', () => resolve());
       child.once('exit', (code) => reject(new Error(`${name} does not start: code ${code}`)));
     });
-    return new Peer(name, version, child);
+    return new Peer(name, version, (listener) => {
+      child.on('message', (answer: Answer) => listener.answer(answer));
+      child.on('exit', (code) => listener.ended(`its process ended with code ${code}`));
+      return {
+        isOpen: () => child.connected,
+        send: (message) => child.send(message),
+        close: () => child.disconnect(),
+      };
+    });
+  }
+
+  /**
+   * A program that answers on stdout, one JSON object a line; the first has its `version`.
+   * @throws Error where it does not start, with the last line of its stderr
+   */
+  static async spawn(name: string, command: string, args: readonly string[]): Promise<Peer> {
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const lines = createInterface({ input: child.stdout });
+    const version = await firstVersion(name, child, lines);
+    return new Peer(name, version, (listener) => {
+      lines.on('line', (line) => listener.answer(JSON.parse(line) as Answer));
+      child.on('exit', (code) => listener.ended(`its process ended with code ${code}`));
+      return {
+        isOpen: () => child.exitCode === null,
+        send: (message) => child.stdin.write(`${JSON.stringify(message)}\n`),
+        close: () => child.stdin.end(),
+      };
+    });
   }
 
   /** @throws Error where the library cannot do it */
@@ -69,17 +110,40 @@ export class Peer {
     };
   }
 
+  /** The largest part of memory that its process had at once, in bytes. */
+  async peakBytes(): Promise<number> {
+    return (await this.#call('peakBytes', {})) as number;
+  }
+
   close(): void {
-    if (this.#child.connected) this.#child.disconnect();
+    if (this.#channel.isOpen()) this.#channel.close();
   }
 
   async #call(method: string, args: object): Promise<unknown> {
-    if (!this.#child.connected) throw new Error('its process has ended');
+    if (!this.#channel.isOpen()) throw new Error('its process has ended');
     const id = this.#calls++;
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve));
-    this.#child.send({ ...args, id, method });
+    this.#channel.send({ ...args, id, method });
     const { result, error } = await answered;
     if (error !== undefined) throw new Error(error);
     return result;
   }
+}
+
+/** The version that a program says first. */
+function firstVersion(
+  name: string,
+  child: ChildProcess,
+  lines: ReturnType<typeof createInterface>,
+): Promise<string> {
+  let told = '';
+  child.stderr!.on('data', (text: Buffer) => {
+    told = `${told}${text}`.slice(-2000);
+  });
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string): void => reject(new Error(`${name} does not start: ${reason}`));
+    child.once('error', ({ message }) => fail(message));
+    child.once('exit', (code) => fail(told.trim().split('\n').at(-1) || `code ${code}`));
+    lines.once('line', (line) => resolve((JSON.parse(line) as { version: string }).version));
+  });
 }
