@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { MethodCatalog } from '@graftjs/cli';
 import { cells, modelTypes } from '@graftjs/tuner-tests';
-import { chart } from './chart.ts';
+import { chart, curve } from './chart.ts';
 import type { MatrixRow } from './matrix-row.ts';
 import type { Measured } from './train.ts';
 
@@ -77,22 +77,38 @@ function comparison(measured: readonly Measured[], quality: string): string {
   return table(head, rows);
 }
 
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
 function spamTable(measured: readonly Measured[]): string {
-  const rows = measured.map((each) => {
-    const { learningRate, quality } = best(each, 'loss');
-    const left = (each.options.leaveOut as number[] | undefined)?.length;
-    return [
-      left === undefined ? each.method : `${each.method}, without the lowest ${left} layers`,
-      `${(100 * quality.accuracy!).toFixed(1)} %`,
-      quality.loss!.toFixed(3),
-      learningRate,
-      count(each.parameters),
-      `${each.secondsPerStep.toFixed(1)} s`,
-      kilobytes(each.peakBytes),
-      kilobytes(each.fileBytes),
-    ];
+  const rows = [...measured]
+    .sort((a, b) => best(a, 'loss').quality.loss! - best(b, 'loss').quality.loss!)
+    .map((each) => {
+      const { learningRate, quality } = best(each, 'loss');
+      const hasAdapter = each.fileBytes > 0;
+      return [
+        each.method,
+        percent(quality.accuracy!),
+        quality.loss!.toFixed(3),
+        hasAdapter ? learningRate : '–',
+        hasAdapter
+          ? each.runs.map((run) => `${percent(run.quality.accuracy!)} at ${run.learningRate}`).join(', ')
+          : '–',
+        count(each.parameters),
+        `${each.secondsPerStep.toFixed(1)} s`,
+        kilobytes(each.peakBytes),
+        hasAdapter ? kilobytes(each.fileBytes) : '–',
+      ];
+    });
+  const head = ['method', 'accuracy', 'loss', 'rate', 'by rate', 'parameters', 'a step', 'peak', 'files'];
+  return table(head, rows);
+}
+
+function ablations({ ablated = [] }: Measured): string {
+  const rows = ablated.map(({ first, end, quality }) => {
+    const which = end === 0 ? 'none' : first === 0 ? `the lowest ${end}` : `the highest ${end - first}`;
+    return [which, percent(quality.accuracy!), quality.loss!.toFixed(3)];
   });
-  return table(['method', 'accuracy', 'loss', 'rate', 'parameters', 'a step', 'peak', 'files'], rows);
+  return table(['layers whose adapters are taken out', 'accuracy', 'loss'], rows);
 }
 
 function lowerLayers(measured: readonly Measured[], quality: string): string {
@@ -137,7 +153,21 @@ if (style) {
   writeFileSync(new URL('methods-style.svg', docs), chart(points, { title, value: 'held-out loss' }));
 }
 const spam = read<Measured[]>('spam');
-if (spam) text = fill(text, 'spam', spamTable(spam));
+if (spam) {
+  text = fill(text, 'spam', spamTable(spam));
+  const points = spam.map((each) => ({
+    method: each.method,
+    parameters: each.parameters,
+    value: best(each, 'loss').quality.loss!,
+  }));
+  const title = 'Held-out loss on spam over trained parameters';
+  writeFileSync(new URL('methods-spam.svg', docs), chart(points, { title, value: 'held-out loss' }));
+}
+const [layers] = read<Measured[]>('spam-layers') ?? [];
+if (layers?.ablated) {
+  text = fill(text, 'spam layers', ablations(layers));
+  writeFileSync(new URL('methods-spam-layers.svg', docs), curve(layers.ablated));
+}
 writeFileSync(file, text);
 console.log(
   `${file.pathname}: ${modelTypes.length} model types, ${rows?.length ?? 0} rows, ${style?.length ?? 0} runs`,

@@ -4,6 +4,7 @@
  *     npx tsx --conditions=@graftjs/source tools/compare/matrix.ts            every package; minutes
  *     npx tsx --conditions=@graftjs/source tools/compare/matrix.ts ia3 vera   these anew
  *     npx tsx --conditions=@graftjs/source tools/compare/matrix.ts --report FILE   what a run of vitest said (--reporter=json)
+ *     … --report FILE --add   of some cells only (-t): the others stay as they are
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -34,15 +35,15 @@ const tuners = readdirSync(join(root, 'packages/tuners')).filter(
   (name) => name !== 'peft' && name !== 'tuner-tests',
 );
 const { values, positionals } = parseArgs({
-  options: { report: { type: 'string' } },
+  options: { report: { type: 'string' }, add: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
 const whole = values.report && (JSON.parse(readFileSync(values.report, 'utf8')) as Report);
 for (const name of positionals.length > 0 ? positionals : tuners) {
-  const made = rowsOf(name, whole ? partOf(whole, name) : run(name));
-  const kept = (existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as MatrixRow[]) : []).filter(
-    (row) => row.package !== name,
-  );
+  const known = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as MatrixRow[]) : [];
+  const found = rowsOf(name, whole ? partOf(whole, name) : run(name));
+  const made = values.add ? added(known, found, name) : found;
+  const kept = known.filter((row) => row.package !== name);
   const rows = [...kept, ...made].sort((a, b) =>
     a.package < b.package ? -1 : a.package > b.package ? 1 : 0,
   );
@@ -50,6 +51,20 @@ for (const name of positionals.length > 0 ? positionals : tuners) {
   writeFileSync(file, `${JSON.stringify(rows, null, 2)}\n`);
   const cells = made.flatMap((row) => Object.values(row.cells));
   console.log(`${name}: ${cells.filter((cell) => cell === 'passed').length} of ${cells.length} cells passed`);
+}
+
+/** A package's rows with the cells that a run found. */
+function added(known: readonly MatrixRow[], found: readonly MatrixRow[], name: string): MatrixRow[] {
+  const isSame = (a: MatrixRow, b: MatrixRow): boolean =>
+    a.method === b.method && a.modelType === b.modelType;
+  const old = known.filter((row) => row.package === name);
+  return [
+    ...old.map((row) => ({
+      ...row,
+      cells: { ...row.cells, ...found.find((each) => isSame(each, row))?.cells },
+    })),
+    ...found.filter((each) => !old.some((row) => isSame(row, each))),
+  ];
 }
 
 /** What a run of many packages' tests said of one. */
