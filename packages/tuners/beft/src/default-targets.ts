@@ -1,0 +1,22 @@
+/** Projections of values by model type, as in PEFT 0.21.2. */
+export const valueTargets: Readonly<Record<string, string | readonly string[]>> = {
+  bart: ['v_proj'],
+  bert: ['value'],
+  'deberta-v2': ['value_proj'],
+  gemma: ['v_proj'],
+  gemma2: ['v_proj'],
+  gemma3_text: ['v_proj'],
+  gpt_neo: ['v_proj'],
+  gptj: ['v_proj'],
+  llama: ['v_proj'],
+  llama4: ['v_proj'],
+  mistral: ['v_proj'],
+  mixtral: ['v_proj'],
+  mt5: ['v'],
+  opt: ['v_proj'],
+  phi: ['v_proj'],
+  qwen2: ['v_proj'],
+  qwen3: ['v_proj'],
+  roberta: ['value'],
+  t5: ['v'],
+};

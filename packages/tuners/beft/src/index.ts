@@ -1,0 +1,3 @@
+export type { BeftConfig } from './config.ts';
+export { methods } from './method.ts';
+export { beft, beftConfig } from './tuner.ts';
