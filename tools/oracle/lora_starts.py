@@ -3,6 +3,7 @@
 python lora_starts.py      makes these fixtures alone
 """
 
+import inspect
 import json
 import shutil
 import tempfile
@@ -11,7 +12,9 @@ import torch
 from peft import EvaConfig, LoraConfig, get_peft_model, initialize_lora_eva_weights
 from peft.tuners.lora.config import CordaConfig, LoraGAConfig
 from peft.tuners.lora.corda import preprocess_corda
+from peft.tuners.lora import layer as peft_layers
 from peft.tuners.lora.loraga import preprocess_loraga
+from peft.utils import loftq_utils
 
 from bases import load_base
 from batches import padded_batch
@@ -48,8 +51,19 @@ CASES = {
         target_modules=["q_proj", "down_proj"],
         eva_config=EvaConfig(rho=1.5, whiten=True, adjust_scaling_factors=False, use_label_mask=False),
     ),
+    "loftq": dict(init_lora_weights="loftq", lora_alpha=4, loftq_config=dict(loftq_bits=4, loftq_iter=1)),
+    "loftq-iterations": dict(
+        init_lora_weights="loftq", lora_alpha=6, loftq_config=dict(loftq_bits=4, loftq_iter=4), rank_pattern={"q_proj": 3}
+    ),
 }
 STEPS = dict(steps=3, learning_rate=0.02)
+
+
+def compute_loftq_on_the_processor():
+    """peft computes LoftQ on a device of its own choice."""
+    source = inspect.getsource(loftq_utils.loftq_init).replace('"xpu" if is_xpu_available() else "cuda"', '"cpu"')
+    exec(compile(source, loftq_utils.__file__, "exec"), vars(loftq_utils))
+    peft_layers.loftq_init = loftq_utils.loftq_init
 
 
 def started(base_folder, config, batches):
@@ -109,7 +123,7 @@ def make_case(root, folder, name, options, seed):
         train(model, batches[0])
         with torch.no_grad():
             tensors["after.logits"] = model(**batches[0]).logits
-        if name == "pissa":
+        if name == "pissa" or name.startswith("loftq"):
             save_adapter(model, folder / name / "adapter")
         if convertible:
             where = folder / name / "converted"
@@ -127,10 +141,10 @@ def make_case(root, folder, name, options, seed):
     case |= {"init_lora_weights": options["init_lora_weights"], "target_modules": sorted(config.target_modules)}
     if options["init_lora_weights"] != "eva":
         case |= {"rank_pattern": config.rank_pattern, "alpha_pattern": config.alpha_pattern}
-    for key in ("corda_config", "eva_config", "lora_ga_config"):
+    for key in ("corda_config", "eva_config", "loftq_config", "lora_ga_config"):
         value = options.get(key)
         if value is not None:
-            case[key] = vars(value)
+            case[key] = value if isinstance(value, dict) else vars(value)
     (folder / name / "case.json").write_text(json.dumps({"base": base, "config": case, **STEPS}, indent=2) + "\n")
     moved = (tensors["after.logits"] - tensors["logits"]).abs().max().item()
     start = (tensors["base_logits"] - tensors["logits"]).abs().max().item()
@@ -138,6 +152,7 @@ def make_case(root, folder, name, options, seed):
 
 
 def make_lora_starts(root):
+    compute_loftq_on_the_processor()
     folder = root / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -34,6 +34,7 @@ def make(root):
     from encoders import make_encoders
     from kmeans import make_kmeans
     from lora import make_lora
+    from lora_batches import make_lora_batches
     from lora_starts import make_lora_starts
     from methods import make_methods
     from numpy_random import make_numpy_random
@@ -54,6 +55,7 @@ def make(root):
     make_encoder_adapters(root)
     make_lora(root)
     make_lora_starts(root)
+    make_lora_batches(root)
     make_methods(root)
     make_combinations(root)
     make_prompt_learning(root)

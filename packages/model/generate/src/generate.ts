@@ -8,6 +8,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number;
   /** Tokens that end the text; they are not part of the result. Default: the config's end tokens. */
   readonly stopIds?: readonly number[];
+  /** Which adapter the text has, where several are mixed: as `adapterIds` of the `Context`. Default 0: none. */
+  readonly adapterId?: number;
   /** Ends the text early, without an error. */
   readonly signal?: AbortSignal;
 }
@@ -53,7 +55,7 @@ export class Generator {
 
     const session = this.#take(key, open);
     try {
-      let logits = await session.start(promptIds, window);
+      let logits = await session.start(promptIds, window, options.adapterId ?? 0);
       for (let made = 1; !signal?.aborted; made++) {
         const id = sampler.next(logits);
         if (stop.has(id)) return;

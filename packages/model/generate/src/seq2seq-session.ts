@@ -41,6 +41,7 @@ export class Seq2SeqSession implements TextSession {
   readonly #front: Seq2SeqFront;
   readonly #cross: CrossCache;
   readonly #cache: KvCache;
+  readonly #adapterId: Variable = new Variable([1], undefined, { dtype: 'i32', name: 'adapterIds' });
   readonly #programs = new Map<string, Promise<Encoding | Step>>();
   #position = 0;
 
@@ -53,7 +54,8 @@ export class Seq2SeqSession implements TextSession {
     this.#cross = new CrossCache({ layers, batchSize: 1, capacity: source });
   }
 
-  async start(sourceIds: ArrayLike<number>, window: number): Promise<ArrayLike<number>> {
+  async start(sourceIds: ArrayLike<number>, window: number, adapterId: number): Promise<ArrayLike<number>> {
+    this.#adapterId.set(Int32Array.of(adapterId));
     const encoding = await this.#once(`encode ${window}`, () => this.#compileEncoding(window));
     const ids = new Int32Array(window);
     ids.set(Array.from(sourceIds));
@@ -73,7 +75,7 @@ export class Seq2SeqSession implements TextSession {
   }
 
   release(): void {
-    for (const variable of [...this.#cross.variables, ...this.#cache.variables])
+    for (const variable of [...this.#cross.variables, ...this.#cache.variables, this.#adapterId])
       this.#runtime.release(variable);
   }
 
@@ -97,7 +99,7 @@ export class Seq2SeqSession implements TextSession {
   async #compileEncoding(window: number): Promise<Encoding> {
     const inputIds = new Variable([1, window], undefined, { dtype: 'i32', name: 'inputIds' });
     const keyMask = new Variable([1, window], undefined, { dtype: 'i32', name: 'keyMask' });
-    const context = new Context();
+    const context = new Context({ adapterIds: this.#adapterId });
     const { states } = this.#model.encode({ inputIds, keyMask }, context);
     const layers = this.#model.blocks.map(({ parts }) => parts.crossAttention.keysAndValues(states, context));
     const program = await this.#runtime.compile({ updates: this.#cross.filled(layers, keyMask) });
@@ -106,7 +108,7 @@ export class Seq2SeqSession implements TextSession {
 
   async #compileStep(continues: boolean): Promise<Step> {
     const decoderInputIds = new Variable([1, 1], undefined, { dtype: 'i32', name: 'decoderInputIds' });
-    const context = new Context({ continues });
+    const context = new Context({ continues, adapterIds: this.#adapterId });
     const inputs = { decoderInputIds, encoded: this.#cross, cache: this.#cache };
     const hidden = this.#model.hiddenStates(inputs, context);
     const [, rows, width] = hidden.shape as [number, number, number];
@@ -122,7 +124,8 @@ const moreThanAny = 2 ** 20;
 
 export function seq2seqFrontOf(model: Seq2SeqLM): Seq2SeqFront {
   const token = new Variable([1, 1], undefined, { dtype: 'i32' });
-  const context = new Context();
+  const adapterIds = new Variable([1], undefined, { dtype: 'i32' });
+  const context = new Context({ adapterIds });
   const encoded: Encoded = model.encode({ inputIds: token }, context);
   const cache = newCache(model, 1, moreThanAny);
   model.hiddenStates({ decoderInputIds: token, encoded, cache }, context);

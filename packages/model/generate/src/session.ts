@@ -16,7 +16,7 @@ interface Pass {
 /** One text in the making. */
 export interface TextSession {
   /** Begins anew with a prompt, padded to `window` tokens: the logits of the first token of the text. */
-  start(promptIds: ArrayLike<number>, window: number): Promise<ArrayLike<number>>;
+  start(promptIds: ArrayLike<number>, window: number, adapterId: number): Promise<ArrayLike<number>>;
   /** Adds a token: the logits after it. */
   next(id: number): Promise<ArrayLike<number>>;
   /** Frees the device memory of its caches. */
@@ -30,6 +30,9 @@ export class Session implements TextSession {
   readonly #cache: KvCache;
   readonly #front: Front;
   readonly #capacity: number;
+  /** What the text began with. */
+  readonly #prompt: Variable;
+  readonly #adapterId: Variable = new Variable([1], undefined, { dtype: 'i32', name: 'adapterIds' });
   readonly #passes = new Map<string, Promise<Pass>>();
   #position = 0;
   #ids: number[] = [];
@@ -40,23 +43,22 @@ export class Session implements TextSession {
     this.#cache = newCache(model, 1, capacity);
     this.#front = front;
     this.#capacity = capacity;
+    this.#prompt = new Variable([1, capacity], undefined, { dtype: 'i32', name: 'prompt' });
   }
 
-  async start(promptIds: ArrayLike<number>, window: number): Promise<ArrayLike<number>> {
-    const ids = new Int32Array(window);
-    this.#ids = Array.from(promptIds);
-    ids.set(this.#ids);
-    const logits = await this.#run(ids, 0, promptIds.length - 1);
-    // What the padding wrote lies behind this position: seen by no query, and overwritten token by token.
-    this.#position = this.#front.positions + promptIds.length;
-    return logits;
+  async start(promptIds: ArrayLike<number>, window: number, adapterId: number): Promise<ArrayLike<number>> {
+    const prompt = new Int32Array(this.#capacity).fill(-1);
+    prompt.set(Array.from(promptIds));
+    this.#prompt.set(prompt);
+    this.#adapterId.set(Int32Array.of(adapterId));
+    return this.#read(promptIds, window);
   }
 
   /** Where the cache's keys fit no more, the whole text is read anew. */
   async next(id: number): Promise<ArrayLike<number>> {
     this.#ids.push(id);
     if (this.#position === this.#model.cacheFits)
-      return this.start(
+      return this.#read(
         this.#ids,
         Math.min(padded(this.#ids.length), this.#capacity - this.#front.positions),
       );
@@ -66,7 +68,18 @@ export class Session implements TextSession {
   }
 
   release(): void {
-    for (const variable of this.#cache.variables) this.#runtime.release(variable);
+    for (const variable of [...this.#cache.variables, this.#prompt, this.#adapterId])
+      this.#runtime.release(variable);
+  }
+
+  async #read(text: ArrayLike<number>, window: number): Promise<ArrayLike<number>> {
+    const ids = new Int32Array(window);
+    this.#ids = Array.from(text);
+    ids.set(this.#ids);
+    const logits = await this.#run(ids, 0, text.length - 1);
+    // What the padding wrote lies behind this position: seen by no query, and overwritten token by token.
+    this.#position = this.#front.positions + text.length;
+    return logits;
   }
 
   async #run(ids: Int32Array<ArrayBuffer>, position: number, at: number): Promise<ArrayLike<number>> {
@@ -92,7 +105,7 @@ export class Session implements TextSession {
   async #compile(tokens: number, continues: boolean): Promise<Pass> {
     const inputIds = new Variable([1, tokens], undefined, { dtype: 'i32', name: 'inputIds' });
     const at = new Variable([1], undefined, { dtype: 'i32', name: 'last position' });
-    const context = new Context({ continues });
+    const context = new Context({ continues, prompt: this.#prompt, adapterIds: this.#adapterId });
     const rowsInFront = continues ? 0 : this.#front.rows;
     const rows = rowsInFront + tokens;
     // The padding behind a prompt has the position of its last token: the model may have none for it.
@@ -124,6 +137,7 @@ export interface Front {
 export function frontOf(model: CausalLM): Front {
   const cache = newCache(model, 1, moreThanAny);
   const inputIds = new Variable([1, 1], undefined, { dtype: 'i32' });
-  const hidden = model.hiddenStates({ inputIds, cache }, new Context());
+  const adapterIds = new Variable([1], undefined, { dtype: 'i32' });
+  const hidden = model.hiddenStates({ inputIds, cache }, new Context({ adapterIds }));
   return { positions: cache.rows - 1, rows: hidden.shape[1]! - 1 };
 }

@@ -14,6 +14,10 @@ export interface ContextOptions {
   readonly recompute?: Recomputation;
   /** i32 `[b]`: the task that each text belongs to, for adapters that have parameters by task. */
   readonly taskIds?: Tensor;
+  /** i32 `[b]`: which adapter each text has, where several are mixed in one batch; 0 is none. */
+  readonly adapterIds?: Tensor;
+  /** i32 `[b, n]`: the tokens that each text began with, -1 behind them. For adapters that go by them. Default: the ids of the pass. */
+  readonly prompt?: Tensor;
 }
 
 /** How many blocks, counted from the first, keep little for the backward pass. */
@@ -30,6 +34,8 @@ export class Context {
   readonly seed: Tensor | undefined;
   readonly continues: boolean;
   readonly taskIds: Tensor | undefined;
+  readonly adapterIds: Tensor | undefined;
+  readonly prompt: Tensor | undefined;
   readonly #recompute: Recomputation;
   #streams = 0;
 
@@ -38,6 +44,8 @@ export class Context {
     this.seed = options.seed;
     this.continues = options.continues ?? false;
     this.taskIds = options.taskIds;
+    this.adapterIds = options.adapterIds;
+    this.prompt = options.prompt;
     this.#recompute = options.recompute ?? {};
   }
 

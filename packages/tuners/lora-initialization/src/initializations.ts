@@ -20,22 +20,18 @@ import {
   startsFromData,
 } from '@graftjs/lora';
 import type { HostRandom } from '@graftjs/nn';
-import { ConfigError, UnsupportedConfigError } from '@graftjs/peft';
+import { ConfigError } from '@graftjs/peft';
 import { cast } from '@graftjs/tensor';
 import type { Matrix } from 'ml-matrix';
 import { leading, rootedStart } from './from-singular.ts';
+import { loftq } from './loftq.ts';
 
 /** The initial weights of `init_lora_weights` that are no numbers drawn at random: `loraWith(initializations)`. */
 export const initializations: LoraExtension = {
-  start: async (layer, { initLoraWeights }, { random, runtime }) => {
+  start: async (layer, { initLoraWeights, loftqConfig }, { random, runtime }) => {
     const name = String(initLoraWeights);
     if (startsFromData(initLoraWeights)) return undefined;
-    if (name === 'loftq')
-      throw new UnsupportedConfigError(
-        'init_lora_weights',
-        name,
-        'it makes up for the rounding of a base in 4 bits, which is not rounded here',
-      );
+    if (name === 'loftq') return loftq(layer, loftqConfig, runtime);
     if (name === 'orthogonal') return orthogonal(layer, random);
     const [values] = await runtime.evaluate([cast(layer.base.matrix, 'f32')]);
     const weight = matrixOf(layer.base.outFeatures, layer.base.inFeatures, values!);

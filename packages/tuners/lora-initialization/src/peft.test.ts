@@ -9,11 +9,19 @@ import {
 } from '@graftjs/checkpoint';
 import { nodeFolder } from '@graftjs/checkpoint/node';
 import { Runtime } from '@graftjs/compiler';
-import { type LoraAdapter, lora, loraWith } from '@graftjs/lora';
+import {
+  combineAdapters,
+  hotSwap,
+  type LoraAdapter,
+  lora,
+  loraWith,
+  mixAdapters,
+  mixedIds,
+} from '@graftjs/lora';
 import { architectures, type CausalLM, loadModel, tokenLossSum } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
 import { AdamW } from '@graftjs/optim';
-import { PeftModel } from '@graftjs/peft';
+import { ConfigError, PeftModel } from '@graftjs/peft';
 import { gradients, mul, type Tensor, Variable } from '@graftjs/tensor';
 import { deviation } from '@graftjs/tuner-tests';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
@@ -196,3 +204,98 @@ test('an adapter as PEFT saves it without conversion takes its start from the ba
   await opened.peft.loadAdapter(opened.folder.folder('adapter'));
   await expectLogits(opened, 'after.logits', 1e-3);
 });
+
+describe.each(['loftq', 'loftq-iterations'])('%s', (name) => {
+  test('rounds the base, starts, trains and is saved as in PEFT', async () => {
+    const opened = await open(name);
+    const { peft, expected, folder } = opened;
+    const before = await logitsOf(peft.model, opened.batches[0]!);
+    const adapter = await start(opened);
+    for (const { path, a, b } of adapter.layers)
+      for (const [key, parameter] of [
+        [`a.${path}`, a],
+        [`b.${path}`, b],
+      ] as const)
+        expect(
+          deviation(signless(await runtime.read(parameter)), signless(await expected.readFloat32(key))),
+          key,
+        ).toBeLessThan(1e-3);
+    await expectLogits(opened, 'logits', 1e-4);
+    await train(opened);
+    await expectLogits(opened, 'after.logits', 1e-3);
+    const trained = await logitsOf(peft.model, opened.batches[0]!);
+
+    const files = memoryFolder(new Map(Object.entries(await peft.encodeAdapter())));
+    const theirs = await readAdapter(folder.folder('adapter'));
+    const ours = await readAdapter(files);
+    expect(ours.config).toMatchObject({
+      init_lora_weights: 'loftq',
+      loftq_config: theirs.config.loftq_config,
+    });
+    peft.disableAdapters();
+    expect(await logitsOf(peft.model, opened.batches[0]!)).toEqual(before);
+    peft.enableAdapters();
+    expect(await logitsOf(peft.model, opened.batches[0]!)).toEqual(trained);
+    expect(await thrown(() => peft.merge())).toMatchObject({ name: 'MergeError' });
+    await peft.merge({ dequantize: true });
+    await expectLogits(opened, 'after.logits', 1e-3);
+    await peft.unmerge();
+    expect(await logitsOf(peft.model, opened.batches[0]!)).toEqual(trained);
+    peft.deleteAdapter('default');
+    expect(await logitsOf(peft.model, opened.batches[0]!)).toEqual(before);
+
+    for (const saved of [files, folder.folder('adapter')]) {
+      await peft.loadAdapter(saved);
+      await expectLogits(opened, 'after.logits', 1e-3);
+      peft.deleteAdapter('default');
+    }
+  });
+});
+
+test('LoftQ rounds once, what it knows, for one adapter at a time', async () => {
+  const { peft, config } = await open('loftq');
+  const added = (name: string, loftq_config: JsonObject) =>
+    peft.addAdapter(name, tuner.parseConfig({ ...config, loftq_config }).config);
+  for (const wrong of [{ loftq_bits: 2 }, { loftq_iter: 0 }, { bits: 4 }])
+    expect(await thrown(() => added('a', wrong)), JSON.stringify(wrong)).toBeInstanceOf(ConfigError);
+  expect(peft.adapters).toEqual([]);
+  await added('a', { loftq_bits: 8, loftq_iter: 2 });
+  expect(await thrown(() => added('b', {}))).toBeInstanceOf(ConfigError);
+  peft.disableAdapters();
+  await added('b', {});
+  peft.enableAdapters();
+  expect(await thrown(() => peft.setAdapter(['a', 'b']))).toBeInstanceOf(ConfigError);
+  peft.setAdapter('b');
+  const refused = { name: 'UnsupportedConfigError', key: 'init_lora_weights' };
+  expect(await thrown(() => mixAdapters(peft, 'c', ['a', 'b']))).toMatchObject(refused);
+  expect(await thrown(() => hotSwap(peft, 'a', 'b'))).toMatchObject(refused);
+  expect(await thrown(() => combineAdapters(peft, 'c', { a: 1, b: 1 }))).toMatchObject(refused);
+});
+
+test('what was taken from the base is not summed, but mixed', async () => {
+  const { peft, config, batches } = await open('pissa');
+  await peft.addAdapter('a', tuner.parseConfig(config).config);
+  for (const { a } of (peft.attached('a') as LoraAdapter).layers) a.set(new Float32Array(a.size).fill(0.1));
+  const alone = await logitsOf(peft.model, batches[0]!);
+  const refused = { name: 'UnsupportedConfigError', key: 'init_lora_weights' };
+  expect(await thrown(() => combineAdapters(peft, 'c', { a: 1 }))).toMatchObject(refused);
+  expect(await thrown(() => hotSwap(peft, 'a', 'a'))).toMatchObject(refused);
+  await mixAdapters(peft, 'mix', ['a']);
+  peft.setAdapter('mix');
+  const { inputIds, batchSize, length } = batches[0]!;
+  const adapterIds = new Variable([batchSize], mixedIds(peft, 'mix', Array(batchSize).fill('a')));
+  const ids = new Variable([batchSize, length], inputIds.slice());
+  const [mixed] = await runtime.evaluate([
+    peft.model.forward({ inputIds: ids }, new Context({ adapterIds })),
+  ]);
+  expect(deviation(mixed!, alone)).toBeLessThan(1e-4);
+});
+
+async function thrown(run: () => Promise<unknown> | unknown): Promise<unknown> {
+  try {
+    await run();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('nothing was thrown');
+}

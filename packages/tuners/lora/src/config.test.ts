@@ -9,7 +9,6 @@ describe('configs that are refused', () => {
   test.each([
     { use_qalora: true },
     { init_lora_weights: 'pisa' },
-    { alora_invocation_tokens: [1] },
     { layer_replication: [[0, 1]] },
     { target_parameters: ['experts'] },
   ])('for what they would need: %j', async (json) => {
@@ -28,6 +27,9 @@ describe('configs that are refused', () => {
     { rank_pattern: { q_proj: 0 } },
     { use_dora: 1 },
     { lora_bias: true, use_dora: true },
+    { alora_invocation_tokens: [] },
+    { alora_invocation_tokens: [1], use_dora: true },
+    { alora_invocation_tokens: [1], init_lora_weights: 'pissa' },
     { lora_bias: true, init_lora_weights: 'gaussian' },
   ])('for what is wrong with them: %j', async (json) => {
     expect(await thrown(() => parseLoraConfig(json))).toBeInstanceOf(ConfigError);

@@ -35,6 +35,9 @@ const initializations =
 export const startsFromBase = (initialization: LoraInitialization): boolean =>
   /^(pissa(_niter_\d+)?|olora|corda|lora_ga)$/.test(String(initialization));
 
+/** Whether the base's weights are rounded for the adapter. */
+export const roundsBase = (initialization: LoraInitialization): boolean => initialization === 'loftq';
+
 /** Whether weights start from what the base makes of data. */
 export const startsFromData = (initialization: LoraInitialization): boolean =>
   initialization === 'corda' || initialization === 'lora_ga' || initialization === 'eva';
@@ -89,7 +92,14 @@ export const loraSchema = {
   /** Weights are stored as `[in, out]` (Conv1D of GPT-2). The layers know: a wrong flag is set right, with a warning. */
   fanInFanOut: field.boolean('fan_in_fan_out', false),
 
-  aloraInvocationTokens: field.unsupported('alora_invocation_tokens', null, another),
+  /** aLoRA: from the last place on where these tokens stand, a text has the adapter. By the extension `activated`. */
+  aloraInvocationTokens: {
+    key: 'alora_invocation_tokens',
+    initial: null,
+    expects: 'a list of token ids or null',
+    accepts: (value) =>
+      value === null || (Array.isArray(value) && value.length > 0 && value.every(Number.isSafeInteger)),
+  } as ConfigField<readonly number[] | null>,
   arrowConfig: field.unsupported('arrow_config', null, another),
   kasaConfig: field.unsupported('kasa_config', null, another),
   montecloraConfig: field.unsupported('monteclora_config', null, another),
@@ -140,6 +150,7 @@ export const loraFloatKeys = floatKeys(loraSchema);
 /** The rules of `LoraConfig.__post_init__` that span fields. */
 function check(config: ConfigOf<typeof loraSchema>): LoraConfig {
   const { initLoraWeights, targetModules, layersToTransform, layersPattern, loraBias, useDora } = config;
+  const { aloraInvocationTokens } = config;
   if (!initializations.test(String(initLoraWeights)))
     throw new UnsupportedConfigError('init_lora_weights', initLoraWeights, 'there is no such initialization');
   if (typeof targetModules === 'string' && layersToTransform !== null)
@@ -158,6 +169,12 @@ function check(config: ConfigOf<typeof loraSchema>): LoraConfig {
     throw new ConfigError('layers_pattern', layersPattern, 'needs layers_to_transform');
   if (loraBias && typeof initLoraWeights !== 'boolean')
     throw new ConfigError('lora_bias', loraBias, 'goes with init_lora_weights of true or false only');
+  if (aloraInvocationTokens !== null) {
+    const refused = (other: string) =>
+      new ConfigError('alora_invocation_tokens', aloraInvocationTokens, `does not go with ${other}`);
+    if (useDora) throw refused('use_dora');
+    if (startsFromBase(initLoraWeights)) throw refused(`init_lora_weights of ${initLoraWeights}`);
+  }
   if (loraBias && useDora) throw new ConfigError('lora_bias', loraBias, 'does not go with use_dora');
   return { ...config, peftType: 'LORA' };
 }

@@ -35,7 +35,13 @@ import type { MergeChange } from './merge.ts';
 /** LoRA of embeddings: `loraWith(embeddings)`. */
 export const embeddings: LoraExtension = {
   supports: (module) => module instanceof Embedding,
-  layer: (module, { loraBias, useDora }, options) => {
+  layer: (module, { loraBias, useDora, aloraInvocationTokens }, options) => {
+    if (aloraInvocationTokens)
+      throw new ConfigError(
+        'alora_invocation_tokens',
+        aloraInvocationTokens,
+        `does not go with the embedding ${options.path}`,
+      );
     if (loraBias)
       throw new ConfigError('lora_bias', loraBias, `does not go with the embedding ${options.path}`);
     const Layer = useDora ? DoraEmbedding : LoraEmbedding;

@@ -1,3 +1,4 @@
+export { ActivatedLayer, activated } from './activated/activated.ts';
 export type { CombinationOptions, CombinationType } from './combination/combination-type.ts';
 export { combineAdapters } from './combination/combine-adapters.ts';
 export type { MajoritySignMethod } from './combination/task-arithmetic.ts';
@@ -12,6 +13,7 @@ export {
 } from './config.ts';
 export { DoraLayer, rowNorms } from './dora.ts';
 export { DoraEmbedding, embeddings, LoraEmbedding } from './embedding.ts';
+export { type HotSwapReport, hotSwap } from './hot-swap.ts';
 export {
   LoraLayer,
   type LoraLayerOptions,
@@ -23,3 +25,5 @@ export {
 export { LoraAdapter, type LoraBeside, type LoraExtension, lora, loraWith } from './lora.ts';
 export { LoraFa } from './lora-fa.ts';
 export { methods } from './method.ts';
+export { type MixConfig, mixAdapters, mixedIds } from './mixing/mix-adapters.ts';
+export { MixedBatchError } from './mixing/mixed-layers.ts';

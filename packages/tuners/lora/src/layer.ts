@@ -22,7 +22,8 @@ import {
   trainingDropout,
   uniformArray,
 } from '@graftjs/nn';
-import { add, cast, linear, matmul, mul, sub, type Tensor, type Variable } from '@graftjs/tensor';
+import { ConfigError, place } from '@graftjs/peft';
+import { add, cast, linear, matmul, mul, sub, type Tensor, transpose, type Variable } from '@graftjs/tensor';
 import type { LoraInitialization } from './config.ts';
 import type { Mergeable, MergeChange } from './merge.ts';
 
@@ -51,6 +52,8 @@ export interface LoraParameter {
 export interface LoraStart {
   readonly a: Float32Array<ArrayBuffer>;
   readonly b: Float32Array<ArrayBuffer>;
+  /** What stands in for the frozen weight while the adapter is active (LoftQ's rounded one). */
+  readonly standIn?: Parameter;
   /** Whether s · B₀ A₀ is taken from the frozen weight, so that the whole is what it was. */
   readonly subtracted: boolean;
 }
@@ -95,6 +98,7 @@ export class LoraLayer implements LoraPart {
   readonly bias: Parameter | undefined;
   readonly #dropout: number;
   #subtracted: SubtractedStart | undefined;
+  #standIn: { readonly weight: Parameter; readonly original: Parameter } | undefined;
 
   constructor(base: Linear, options: LoraLayerOptions) {
     const { path, rank, initialization, random } = options;
@@ -122,7 +126,8 @@ export class LoraLayer implements LoraPart {
     return this.#subtracted;
   }
 
-  startFrom({ a, b, subtracted }: LoraStart): void {
+  startFrom({ a, b, subtracted, standIn }: LoraStart): void {
+    this.#standIn = standIn && { weight: standIn, original: this.base.weight };
     this.a.set(a);
     this.b.set(b);
     this.#subtracted = subtracted
@@ -147,11 +152,23 @@ export class LoraLayer implements LoraPart {
   }
 
   attach(key: string): void {
+    if (this.#standIn) {
+      if (this.base.weight !== this.#standIn.original)
+        throw new ConfigError(
+          'init_lora_weights',
+          'loftq',
+          `another adapter has rounded ${this.path}, too: activate one of them`,
+        );
+      place({ module: this.base, field: 'weight' }, this.#standIn.weight);
+    }
     this.base.output.attach(key, (output, details) => this.forward(output, details));
   }
 
   detach(key: string): void {
     this.base.output.detach(key);
+    // What was merged stays.
+    if (this.#standIn && this.base.weight === this.#standIn.weight)
+      place({ module: this.base, field: 'weight' }, this.#standIn.original);
   }
 
   /** The layer's output with the adapter's change added. */
@@ -197,12 +214,19 @@ export class LoraLayer implements LoraPart {
   /** W without what the adapter started from, `[out, in]`, f32. */
   protected baseMatrix(): Tensor {
     const start = this.#startDelta();
-    return start ? sub(this.storedMatrix(), start) : this.storedMatrix();
+    return start ? sub(this.#wholeMatrix(), start) : this.#wholeMatrix();
   }
 
   /** The weight as it is now, `[out, in]`, f32. */
   protected storedMatrix(): Tensor {
     return cast(this.base.matrix, 'f32');
+  }
+
+  /** The weight, or what is to stand in for it. */
+  #wholeMatrix(): Tensor {
+    const { fanInFanOut, weight } = this.base;
+    if (this.#standIn?.original !== weight) return this.storedMatrix();
+    return cast(fanInFanOut ? transpose(this.#standIn.weight) : this.#standIn.weight, 'f32');
   }
 
   protected plusStart(matrix: Tensor): Tensor {

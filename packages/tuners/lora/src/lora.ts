@@ -25,6 +25,7 @@ import {
   loraConfigToJson,
   loraFloatKeys,
   parseLoraConfig,
+  roundsBase,
   startsFromBase,
   startsFromData,
 } from './config.ts';
@@ -36,8 +37,10 @@ import { below, besideNegative } from './plain-form.ts';
 export interface LoraExtension {
   /** Modules that it brings layers for. */
   readonly supports?: (module: Module) => boolean;
-  /** The adapter's part at a module that it supports. */
-  readonly layer?: (module: Module, config: LoraConfig, options: LoraLayerOptions) => LoraPart;
+  /** The adapter's part at a module that it supports. Undefined: another's, or LoRA's own. */
+  readonly layer?: (module: Module, config: LoraConfig, options: LoraLayerOptions) => LoraPart | undefined;
+  /** Keys of the config that are refused without it. */
+  readonly knows?: readonly ('aloraInvocationTokens' | 'trainableTokenIndices')[];
   /** How the adapter's part at a linear layer starts, where `init_lora_weights` says neither of LoRA's own ways. */
   readonly start?: (
     layer: LoraLayer,
@@ -48,21 +51,29 @@ export interface LoraExtension {
   readonly beside?: (model: Module, config: LoraConfig, context: AttachContext) => readonly LoraBeside[];
 }
 
-/** A parameter of an adapter beside its layers. */
+/** What an adapter has beside its layers. */
 export interface LoraBeside {
-  /** Of the module in the model. */
-  readonly path: string;
-  /** Beside the path, on disk; in memory the adapter's name follows. */
-  readonly name: string;
-  readonly parameter: Parameter;
-  initialValues(): [Variable, Tensor][];
+  readonly trained?: {
+    /** Of the module in the model. */
+    readonly path: string;
+    /** Beside the path, on disk; in memory the adapter's name follows. */
+    readonly name: string;
+    readonly parameter: Parameter;
+  };
+  initialValues?(): [Variable, Tensor][];
   attach(key: string): void;
   detach(key: string): void;
   /** @throws MergeError where a merged value would not be finite */
-  check(runtime: Runtime, adapterName: string): Promise<void>;
-  merge(runtime: Runtime): Promise<void>;
-  unmerge(runtime: Runtime): Promise<void>;
+  check?(runtime: Runtime, adapterName: string): Promise<void>;
+  merge?(runtime: Runtime): Promise<void>;
+  unmerge?(runtime: Runtime): Promise<void>;
 }
+
+/** What brings the keys of a config that LoRA alone does not know. */
+const broughtBy = {
+  aloraInvocationTokens: ['alora_invocation_tokens', 'loraWith(activated)'],
+  trainableTokenIndices: ['trainable_token_indices', 'loraWith(tokenRows) of @graftjs/trainable-tokens'],
+} as const;
 
 const isLinear = (module: Module): boolean => module instanceof Linear;
 
@@ -88,13 +99,11 @@ async function attach(
 ): Promise<LoraAdapter> {
   const { initLoraWeights } = config;
   const starts = startOf(config, context, extensions);
-  const adders = extensions.filter(({ beside }) => beside);
-  if (config.trainableTokenIndices !== null && adders.length === 0)
-    throw new UnsupportedConfigError(
-      'trainable_token_indices',
-      config.trainableTokenIndices,
-      'give loraWith(tokenRows) of @graftjs/trainable-tokens to the model',
-    );
+  for (const field of ['aloraInvocationTokens', 'trainableTokenIndices'] as const) {
+    const [key, from] = broughtBy[field];
+    if (config[field] !== null && !extensions.some(({ knows }) => knows?.includes(field)))
+      throw new UnsupportedConfigError(key, config[field], `give ${from} to the model`);
+  }
   const { modules, targetModules, warnings } = findTargets(model, config, {
     supports: (module) => isLinear(module) || extensions.some(({ supports }) => supports?.(module)),
     isLinear,
@@ -120,8 +129,11 @@ async function attach(
       initialization: initLoraWeights,
       random: context.random,
     };
-    const extension = extensions.find(({ supports }) => supports?.(module));
-    return extension?.layer?.(module, config, options) ?? new Layer(module as Linear, options);
+    for (const { supports, layer } of extensions) {
+      const own = supports?.(module) ? layer?.(module, config, options) : undefined;
+      if (own) return own;
+    }
+    return new Layer(module as Linear, options);
   });
   if (starts)
     for (const layer of layers) {
@@ -134,11 +146,11 @@ async function attach(
       const start = await starts(layer, config, context);
       if (start) layer.startFrom(start);
     }
-  const beside = adders.flatMap((extension) => extension.beside!(model, config, context));
-  const twice = beside.find(({ path }) => modules.has(path));
+  const beside = extensions.flatMap((extension) => extension.beside?.(model, config, context) ?? []);
+  const twice = beside.find(({ trained }) => trained && modules.has(trained.path))?.trained;
   if (twice)
     throw new ConfigError('trainable_token_indices', twice.path, 'is a target, too; change it in one way');
-  const updates = [...layers, ...beside].flatMap((part) => part.initialValues());
+  const updates = [...layers, ...beside].flatMap((part) => part.initialValues?.() ?? []);
   if (updates.length > 0) await (await context.runtime.compile({ updates })).run();
   const said = [...warnings, ...ranks.warnings, ...alphas.warnings, ...inertKeys(config)];
   const layout = layoutOf(config.fanInFanOut, [...modules.values()].filter(isLinear) as Linear[]);
@@ -169,8 +181,9 @@ function startOf(
   extensions: readonly LoraExtension[],
 ): LoraExtension['start'] {
   if (typeof initLoraWeights === 'boolean' || initLoraWeights === 'gaussian') return undefined;
-  // Of what is loaded, only what was taken from the base has to be found again.
-  if (loading && (!startsFromBase(initLoraWeights) || startsFromData(initLoraWeights))) return undefined;
+  // Of what is loaded, only what was made of the base has to be found again.
+  const isFound = startsFromBase(initLoraWeights) && !startsFromData(initLoraWeights);
+  if (loading && !isFound && !roundsBase(initLoraWeights)) return undefined;
   const start = extensions.find((extension) => extension.start)?.start;
   if (start) return start;
   throw new UnsupportedConfigError(
@@ -231,8 +244,8 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
             [BASE_PREFIX + layer.path, name, this.#name, ...(field ? [field] : [])].join('.'),
             parameter,
           ];
-    for (const { path, name, parameter } of this.#beside)
-      yield [`${BASE_PREFIX}${path}.${name}.${this.#name}`, parameter];
+    for (const { trained } of this.#beside)
+      if (trained) yield [`${BASE_PREFIX}${trained.path}.${trained.name}.${this.#name}`, trained.parameter];
   }
 
   async toStateDict(runtime: Runtime): Promise<AdapterState> {
@@ -272,12 +285,12 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
 
   async merge(runtime: Runtime, { safe }: { readonly safe: boolean }): Promise<void> {
     const parts = await this.#mergeable();
-    if (safe) for (const part of parts) await part.check(runtime, this.#name);
-    for (const part of parts) await part.merge(runtime);
+    if (safe) for (const part of parts) await part.check?.(runtime, this.#name);
+    for (const part of parts) await part.merge?.(runtime);
   }
 
   async unmerge(runtime: Runtime): Promise<void> {
-    for (const part of await this.#mergeable()) await part.unmerge(runtime);
+    for (const part of await this.#mergeable()) await part.unmerge?.(runtime);
   }
 
   detach(): void {
@@ -294,6 +307,7 @@ export class LoraAdapter implements AttachedAdapter<LoraConfig> {
     for (const layer of this.#layers)
       for (const { onDisk, parameter } of layer.parameters())
         yield [`${BASE_PREFIX}${layer.path}.${onDisk}`, parameter];
-    for (const { path, name, parameter } of this.#beside) yield [`${BASE_PREFIX}${path}.${name}`, parameter];
+    for (const { trained } of this.#beside)
+      if (trained) yield [`${BASE_PREFIX}${trained.path}.${trained.name}`, trained.parameter];
   }
 }

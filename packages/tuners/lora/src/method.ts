@@ -1,10 +1,11 @@
 import type { Method } from '@graftjs/peft';
+import { activated } from './activated/activated.ts';
 import { loraConfig, loraSchema } from './config.ts';
 import { embeddings } from './embedding.ts';
 import { loraWith } from './lora.ts';
 
 const shared = {
-  tuner: loraWith(embeddings),
+  tuner: loraWith(embeddings, activated),
   schema: loraSchema,
   config: loraConfig,
   learningRate: 2e-4,
@@ -43,6 +44,10 @@ const shared = {
       name: 'dora',
       about: "Learn the magnitudes of the weights' rows beside their directions (DoRA).",
       aliases: ['peftUseDora'],
+    },
+    aloraInvocationTokens: {
+      about:
+        'Token ids: a text has the adapter from the last place on where they stand (aLoRA); not with dora.',
     },
     loraBias: { about: 'Give B a bias; not with dora.' },
     bias: { about: "Train the base's biases, too: all, or those of the changed layers." },

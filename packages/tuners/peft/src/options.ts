@@ -14,6 +14,8 @@ export interface PeftModelOptions {
 }
 
 export interface AddOptions {
+  /** What makes the adapter. Default: the model's tuner of the config's `peftType`. */
+  readonly tuner?: Tuner;
   /** Of initial weights. Default 0. */
   readonly seed?: number;
 }

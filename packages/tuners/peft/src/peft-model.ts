@@ -72,7 +72,8 @@ export class PeftModel<Base extends Module = Module> {
    * @throws AdapterNameError, TargetError, UnsupportedConfigError, MergedError
    */
   async addAdapter(name: string, config: AdapterConfig, options: AddOptions = {}): Promise<AddReport> {
-    const entry = await this.#attach(name, config, { seed: options.seed ?? 0, loading: false });
+    const tuner = options.tuner ?? this.#tunerOf(config.peftType);
+    const entry = await this.#attach(name, config, { tuner, seed: options.seed ?? 0, loading: false });
     if (entry.replacements.length > 0)
       await (await import('./trained-copies.ts')).fillCopies(this.runtime, entry.replacements);
     this.#insert(entry);
@@ -230,7 +231,7 @@ export class PeftModel<Base extends Module = Module> {
     const tuner = this.#tunerOf(files.config.peft_type);
     const { config, unknownKeys } = tuner.parseConfig(files.config);
     const wanted = { ...config, inferenceMode: !(options.trainable ?? true) };
-    const entry = await this.#attach(name, wanted, { seed: 0, loading: true });
+    const entry = await this.#attach(name, wanted, { tuner, seed: 0, loading: true });
     try {
       const state = await readState(files);
       const baseWeightsOf = (names: readonly string[]): Replacement[] =>
@@ -254,13 +255,12 @@ export class PeftModel<Base extends Module = Module> {
   async #attach(
     name: string,
     config: AdapterConfig,
-    { seed, loading }: { readonly seed: number; readonly loading: boolean },
+    { tuner, seed, loading }: { readonly tuner: Tuner; readonly seed: number; readonly loading: boolean },
   ): Promise<Entry> {
     this.#checkUnmerged('addAdapter');
     if (!/^[^.\s/\\]+$/.test(name))
       throw new AdapterNameError(name, [], 'is no name: use one without dots, slashes and spaces');
     if (this.#entries.has(name)) throw new AdapterNameError(name, this.adapters, 'is there already');
-    const tuner = this.#tunerOf(config.peftType);
     const attached = await tuner.attach(this.model, withTaskHeads(config), {
       adapterName: name,
       random: new HostRandom(seed),

@@ -5,31 +5,36 @@ import { TokenRows } from './token-rows.ts';
 
 /** `trainable_token_indices` of LoRA: `loraWith(tokenRows)`. */
 export const tokenRows: LoraExtension = {
+  knows: ['trainableTokenIndices'],
   beside: (model, { trainableTokenIndices }, { random }) =>
-    Object.entries(byModule(model, trainableTokenIndices ?? [])).map(([name, indices]) => {
-      const found = [...model.namedModules()].find(([path]) => path === name || path.endsWith(`.${name}`));
-      if (!(found && (found[1] instanceof Embedding || found[1] instanceof Linear)))
-        throw new ConfigError('trainable_token_indices', name, 'must be an embedding or a head of the model');
-      const [path, module] = found;
-      const rows = new TokenRows(model, module, {
-        path,
-        indices,
-        fromTable: true,
-        random,
-        key: 'trainable_token_indices',
-      });
-      return {
-        path,
-        name: 'token_adapter.trainable_tokens_delta',
-        parameter: rows.delta,
-        initialValues: () => rows.initialValues(),
-        attach: (key) => rows.attach(key),
-        detach: (key) => rows.detach(key),
-        check: (runtime, adapterName) => rows.check(runtime, adapterName),
-        merge: (runtime) => rows.merge(runtime),
-        unmerge: (runtime) => rows.unmerge(runtime),
-      };
-    }),
+    Object.entries(trainableTokenIndices ? byModule(model, trainableTokenIndices) : {}).map(
+      ([name, indices]) => {
+        const found = [...model.namedModules()].find(([path]) => path === name || path.endsWith(`.${name}`));
+        if (!(found && (found[1] instanceof Embedding || found[1] instanceof Linear)))
+          throw new ConfigError(
+            'trainable_token_indices',
+            name,
+            'must be an embedding or a head of the model',
+          );
+        const [path, module] = found;
+        const rows = new TokenRows(model, module, {
+          path,
+          indices,
+          fromTable: true,
+          random,
+          key: 'trainable_token_indices',
+        });
+        return {
+          trained: { path, name: 'token_adapter.trainable_tokens_delta', parameter: rows.delta },
+          initialValues: () => rows.initialValues(),
+          attach: (key) => rows.attach(key),
+          detach: (key) => rows.detach(key),
+          check: (runtime, adapterName) => rows.check(runtime, adapterName),
+          merge: (runtime) => rows.merge(runtime),
+          unmerge: (runtime) => rows.unmerge(runtime),
+        };
+      },
+    ),
 };
 
 function byModule(

@@ -1,6 +1,6 @@
 /** New LoRA adapters out of others: a weighted sum of their changes. */
 import { ConfigError, type PeftModel, TorchRandom, UnsupportedConfigError } from '@graftjs/peft';
-import { type LoraConfig, loraConfig } from '../config.ts';
+import { type LoraConfig, loraConfig, roundsBase } from '../config.ts';
 import type { LoraPart } from '../layer.ts';
 import { LoraAdapter } from '../lora.ts';
 import { type CombinationOptions, type CombinationType, combinationTypes } from './combination-type.ts';
@@ -34,10 +34,18 @@ export async function combineAdapters(
     adapters.map(({ config }) => Math.max(config.r, ...Object.values(config.rankPattern))),
     options.svdRank,
   );
+  const invocations = new Set(adapters.map(({ config }) => JSON.stringify(config.aloraInvocationTokens)));
+  if (invocations.size > 1)
+    throw new ConfigError(
+      'alora_invocation_tokens',
+      [...invocations],
+      'differ, and a sum of adapters has one invocation',
+    );
   const random = new TorchRandom(options.seed ?? 0);
   const first = adapters[0]!.config;
   const config = loraConfig({
     ...withoutType(first),
+    initLoraWeights: true,
     r: rank,
     loraAlpha: rank,
     useRslora: false,
@@ -77,6 +85,8 @@ function partsOf(
 ): { config: LoraConfig; parts: ReadonlyMap<string, LoraPart> } {
   const { config, layers } = loraAdapterOf(model, name);
   const cannot = `it cannot be summed, and ${name} has it`;
+  if (roundsBase(config.initLoraWeights) || layers.some(({ subtracted }) => subtracted))
+    throw new UnsupportedConfigError('init_lora_weights', config.initLoraWeights, cannot);
   if (config.useDora) throw new UnsupportedConfigError('use_dora', config.useDora, cannot);
   if (config.loraBias) throw new UnsupportedConfigError('lora_bias', config.loraBias, cannot);
   if (config.bias !== 'none') throw new UnsupportedConfigError('bias', config.bias, cannot);
