@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { ArgumentsError, readArguments, usage } from './arguments.ts';
 import { groups } from './groups.ts';
+import { texts } from './texts.ts';
 
 const message = (...args: string[]): string => {
   try {
@@ -43,4 +44,8 @@ test('Python is the one that is named, else that of the environment', () => {
   expect(python(['--python', 'a'], { GRAFT_PYTHON: 'b' })).toBe('a');
   expect(python([], { GRAFT_PYTHON: 'b' })).toBe('b');
   expect(python([], {})).toBeUndefined();
+});
+
+test('every group has a title and a text for the document', () => {
+  expect(Object.keys(texts).sort()).toEqual(Object.keys(groups).sort());
 });

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { groups } from './groups.ts';
 import { type Row, table } from './report.ts';
@@ -20,10 +20,6 @@ export interface Conditions {
   /** Processes that wanted to run in the minute before the first measurement. */
   readonly load: number;
 }
-
-export const processor = (): string =>
-  `${cpus().length} cores of ${cpus()[0]?.model.trim() ?? 'a processor'}`;
-export const load = (): number => loadavg()[0]!;
 
 const file = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
 

@@ -3,8 +3,9 @@ import { openGpu } from '@graftjs/webgpu';
 import { providePeers } from '../setup/peers.mjs';
 import { type Arguments, readArguments, usage } from './arguments.ts';
 import type { Bench } from './bench.ts';
-import { type Conditions, load, processor, writeDocument } from './document.ts';
+import { type Conditions, writeDocument } from './document.ts';
 import { groups } from './groups.ts';
+import { load, processor } from './machine.ts';
 import { Peer } from './peer.ts';
 import { type Row, table } from './report.ts';
 
