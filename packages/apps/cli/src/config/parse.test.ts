@@ -95,6 +95,8 @@ test('keys of the method and the optimizer, from the file and from flags, are on
       loraplusRatio: 16,
       keepBest: true,
       skipLimit: 2,
+      recompute: 'all',
+      memory: 1_500_000_000,
     },
   };
   const file = await parseConfig(`${least}
@@ -107,7 +109,7 @@ method:
   rank_pattern: { q_proj: 4, mlp\\.up_proj: "16" }
   alpha_pattern: { q_proj: 2.5 }
   modules_to_save: [lm_head, norm]
-training: { optim: sgd, momentum: 0.9, nesterov: true, loraplus_lr_ratio: 16, keep_best: true, skip_limit: 2 }
+training: { optim: sgd, momentum: 0.9, nesterov: true, loraplus_lr_ratio: 16, keep_best: true, skip_limit: 2, gradient_checkpointing: true, memory: 1.5 GB }
 `);
   expect(file).toMatchObject(expected);
   const flags = {
@@ -125,6 +127,8 @@ training: { optim: sgd, momentum: 0.9, nesterov: true, loraplus_lr_ratio: 16, ke
     'loraplus-ratio': '16',
     'keep-best': 'true',
     'skip-limit': '2',
+    recompute: 'all',
+    memory: '1500000000',
   };
   expect(await parseConfig(least, { flags })).toEqual(file);
   expect(await parseConfig(stringify(file))).toEqual(file);

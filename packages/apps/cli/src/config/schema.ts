@@ -33,6 +33,15 @@ const boolean = z.preprocess(
   (value) => (value === 'true' ? true : value === 'false' ? false : value),
   z.boolean(),
 );
+/** `2GB`, `1.5 GiB` or a number of bytes, as bytes. */
+const byteSize = z
+  .union([z.number(), z.string().regex(/^\d+(\.\d+)?\s*([kmgt]i?)?b?$/i)])
+  .transform((size) => {
+    const [, count, unit = ''] = /^([\d.]+)\s*([kmgt]i?)?/i.exec(String(size))!;
+    const power = ' kmgt'.indexOf(unit.charAt(0).toLowerCase() || ' ');
+    return Math.floor(Number(count) * (unit.length > 1 ? 1024 : 1000) ** power);
+  })
+  .pipe(z.number().int().min(1));
 /** One string or several; a flag separates them by commas. */
 const strings = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
 
@@ -258,6 +267,28 @@ const training = z.strictObject({
       'Also save where the held-out loss is the lowest so far, and keep that checkpoint beside the newest.',
     expects: 'true or false',
     aliases: ['saveBest'],
+  }),
+  recompute: key(
+    z
+      .preprocess(
+        (value) =>
+          value === true || value === 'true' ? 'all' : value === false || value === 'false' ? 0 : value,
+        z.union([whole(0), z.literal('all')]),
+      )
+      .default(0),
+    {
+      about:
+        'Blocks, counted from the first, that are computed again in the backward pass: less memory for more time, the same numbers.',
+      expects: 'a number of blocks, or all',
+      aliases: ['gradientCheckpointing', 'activationCheckpointing', 'gradCheckpoint'],
+    },
+  ),
+  memory: key(byteSize.optional(), {
+    about:
+      'The most device memory that a step may take, by plan: as many blocks as that asks for are computed again (recompute is not read then).',
+    expects: 'a size, such as 2GB',
+    aliases: ['maxMemory'],
+    defaultText: 'any',
   }),
   skipLimit: key(whole(1).default(5), {
     about: 'A step whose loss or gradients are not finite is skipped; so many in a row end the run.',

@@ -1,7 +1,7 @@
-import { PlanningRuntime, type Program } from '@graftjs/compiler';
+import { type Plan, PlanningRuntime, type Program } from '@graftjs/compiler';
 import { type Batch, DataLoader, type Example } from '@graftjs/data';
 import type { PretrainedModel } from '@graftjs/models';
-import { Parameter } from '@graftjs/nn';
+import { type Module, Parameter } from '@graftjs/nn';
 import type { Variable } from '@graftjs/tensor';
 import { batchVariables, evaluationGraph, StepGraphs } from '@graftjs/trainer';
 import type { DeviceTraits } from '@graftjs/webgpu';
@@ -46,6 +46,10 @@ export interface RunExplanation {
     readonly peak: number;
   };
   readonly checkpointBytes: number;
+  /** Of the model: `recompute` counts them. */
+  readonly blocks: number;
+  /** Of an optimizer step, one after another: what the time of a step is told by. */
+  readonly plans: readonly Plan[];
   /** What of it the device cannot do; one sentence each. */
   readonly problems: readonly string[];
   readonly warnings: readonly string[];
@@ -118,9 +122,22 @@ export async function explainRun(data: PreparedData, traits: DeviceTraits): Prom
     bytes: { ...sizes, temporaries, peak },
     // The trained parameters, the same as an adapter for others, and the optimizer's state.
     checkpointBytes: trained + sizes.adapter + sizes.optimizer,
+    blocks: countBlocks(model),
+    plans: [
+      ...Array.from({ length: accumulate }, () => microProgram.plan),
+      ...(applyProgram ? [applyProgram.plan] : []),
+    ],
     problems: problemsOf(model, programs, traits),
     warnings,
   };
+}
+
+/** An encoder-decoder's two stacks count together, as `recompute` does. */
+function countBlocks(model: Module): number {
+  let blocks = 0;
+  for (const [, module] of model.namedModules())
+    if ('layerIndex' in module) blocks = Math.max(blocks, 1 + Number(module.layerIndex));
+  return blocks;
 }
 
 /** The shapes of an epoch's batches, the largest first. */

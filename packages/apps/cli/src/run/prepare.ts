@@ -8,6 +8,7 @@ import { type AdaptedModel, addMethod, type NewAdapter } from './adapter.ts';
 import { type Batching, batchingOf, batchingWith, loaderOptions } from './batching.ts';
 import { openRuntime } from './device.ts';
 import { type RunExamples, readExamples } from './examples.ts';
+import { withinMemory } from './memory.ts';
 import { type Base, loadBase, newModules, openBaseOf, storageOf } from './open-base.ts';
 
 /** What a run needs before there is a device. */
@@ -55,13 +56,15 @@ export async function prepareData(given: Config, reporter: Reporter): Promise<Pr
 /**
  * Loads data, device, model and adapter, what fails fastest first.
  * @param tuning what was measured on the device
- * @throws the errors of data, model files, device and method
+ * @throws the errors of data, model files, device and method; ConfigError where `memory` is too small
  */
 export async function prepare(given: Config, reporter: Reporter, tuning?: TuningRecord): Promise<Prepared> {
-  const data = await prepareData(given, reporter);
-  const { config, base } = data;
+  const read = await prepareData(given, reporter);
+  const { base } = read;
   const onCompile = (done: number, total: number): void => reporter.report({ event: 'compile', done, total });
   const runtime = await openRuntime({ onCompile }, tuning);
+  const config = await withinMemory(read, runtime.traits, reporter);
+  const data = { ...read, config };
   const storage = storageOf(config);
   const loaded = await loadBase(base, runtime, { storage, seed: config.training.seed });
   const { model } = loaded;

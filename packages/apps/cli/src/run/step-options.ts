@@ -1,5 +1,5 @@
 import type { Optimizer } from '@graftjs/optim';
-import type { LossSum } from '@graftjs/trainer';
+import type { LossSum, TrainerOptions } from '@graftjs/trainer';
 import { optimizerOf } from './optimizer.ts';
 import type { Prepared } from './prepare.ts';
 
@@ -14,11 +14,16 @@ export function stepOptions({
   readonly lossSum: LossSum;
   readonly optimizer: Optimizer;
   readonly clipNorm?: number;
+  readonly recompute?: NonNullable<TrainerOptions['recompute']>;
 } {
+  const { clipNorm, recompute } = config.training;
   const optimizer = optimizerOf(config, peft.trainableParameters());
   return {
     lossSum: base.task.lossSum(model),
     optimizer: method.optimizer?.(optimizer, peft.configOf('default')) ?? optimizer,
-    ...(config.training.clipNorm > 0 ? { clipNorm: config.training.clipNorm } : {}),
+    ...(clipNorm > 0 ? { clipNorm } : {}),
+    ...(recompute === 0
+      ? {}
+      : { recompute: { blocks: recompute === 'all' ? Number.POSITIVE_INFINITY : recompute } }),
   };
 }
