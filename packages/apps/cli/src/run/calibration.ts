@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path';
 import type { Program, ProgramRequest, Runtime } from '@graftjs/compiler';
 import { lora, loraConfig } from '@graftjs/lora';
 import { llama, tokenLossSum } from '@graftjs/models';
-import { HostRandom, normalArray } from '@graftjs/nn';
 import { attention } from '@graftjs/ops';
 import { AdamW } from '@graftjs/optim';
 import { PeftModel } from '@graftjs/peft';
@@ -26,7 +25,7 @@ const record = z.strictObject({
   wholeStep: rate,
 });
 
-/** What was measured on this device before, or is now: that takes some seconds. */
+/** What was measured on this device before, or is now: mostly compiling, which takes a minute where the device is the processor. */
 export async function calibrated(runtime: Runtime, file = calibrationFile()): Promise<Calibration> {
   const kept = await readFile(file, 'utf8').then(
     (text) => record.safeParse(JSON.parse(text)).data,
@@ -57,10 +56,9 @@ async function timeOf(program: Program): Promise<number> {
 /** Measures a device: small dispatches, memory, products and attention alone, then a training step of all of them. */
 export async function calibrate(runtime: Runtime): Promise<Calibration> {
   const made: Variable[] = [];
-  const random = new HostRandom(0);
   const variable = (...shape: number[]): Variable => {
     const size = shape.reduce((a, b) => a * b, 1);
-    const fresh = new Variable(shape, normalArray(size, 1, random));
+    const fresh = new Variable(shape, new Float32Array(size).fill(0.5));
     made.push(fresh);
     return fresh;
   };
@@ -146,8 +144,7 @@ const batch = { batchSize: 2, length: 256 } as const;
 /** A LoRA step of it. */
 async function wholeStep(runtime: Runtime): Promise<{ program: Program; time: number }> {
   const model = llama.build(llama.parseConfig(shape));
-  const random = new HostRandom(1);
-  for (const parameter of model.parameters()) parameter.set(normalArray(parameter.size, 0.02, random));
+  for (const parameter of model.parameters()) parameter.set(new Float32Array(parameter.size).fill(0.02));
   const peft = new PeftModel(model, { runtime, tuners: [lora] });
   await peft.addAdapter('default', loraConfig({ r: 8, targetModules: 'all-linear' }));
   const trainable = peft.trainableParameters();
