@@ -140,18 +140,21 @@ export class Tuner implements KernelChoices {
 /** The default, and others of the family that suits the kind of device. */
 function candidatesOf(problem: MatmulProblem, gpu: Gpu): MatmulConfig[] {
   const [usual, ...others] = matmulConfigs(problem, gpu.traits) as [MatmulConfig, ...MatmulConfig[]];
+  const onCpu = gpu.traits.isCpu && gpu.traits.subgroupSize >= 4;
   const suits = ({ family }: MatmulConfig): boolean =>
-    family === (gpu.traits.isCpu && gpu.traits.subgroupSize >= 4 ? 'subgroup' : 'tile');
+    onCpu ? family === 'subgroup' || family === 'thin' : family === 'tile';
   return [usual, ...others.filter(suits)].slice(0, MOST_CANDIDATES);
 }
 
-/** A hash of the texts of all configurations for one product: a record of other kernels does not count. */
+/** A hash of the texts of all configurations for two products: a record of other kernels does not count. */
 function kernelsVersion(gpu: Gpu): string {
   const operand = { dtype: 'f32', offset: 0, batch: [0, 0], rowStride: 64, colStride: 1 } as const;
-  const problem = { m: 64, k: 64, n: 64, batch: [1, 1], a: operand, b: operand, c: 'f32' } as const;
   let hash = 0x811c9dc5;
-  for (const config of matmulConfigs(problem, gpu.traits))
-    for (const letter of matmulKernel(problem, gpu.traits, { config }).wgsl)
-      hash = Math.imul(hash ^ letter.codePointAt(0)!, 0x01000193) >>> 0; // FNV-1a
+  for (const k of [64, 8]) {
+    const problem = { m: 64, k, n: 64, batch: [1, 1], a: operand, b: operand, c: 'f32' } as const;
+    for (const config of matmulConfigs(problem, gpu.traits))
+      for (const letter of matmulKernel(problem, gpu.traits, { config }).wgsl)
+        hash = Math.imul(hash ^ letter.codePointAt(0)!, 0x01000193) >>> 0; // FNV-1a
+  }
   return hash.toString(16);
 }

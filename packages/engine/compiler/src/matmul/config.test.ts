@@ -25,9 +25,16 @@ describe('the default', () => {
   test('on a CPU adapter is the subgroup family, the short side broadcast', () => {
     expect(choice(problem('NN', [512, 688, 256]), cpu)).toBe('subgroup8.columns32');
     expect(choice(problem('NT', [512, 256, 688]), cpu)).toBe('subgroup8.rows32');
-    expect(choice(problem('NT', [512, 256, 8]), cpu)).toBe('subgroup8.rows8');
+    expect(choice(problem('NT', [512, 256, 8]), cpu)).toBe('subgroup8.rows8x4');
     expect(choice(problem('TN', [8, 512, 256]), cpu)).toBe('subgroup8.columns8');
-    expect(choice(problem('NT', [1, 256, 2048]), cpu)).toBe('subgroup8.columns8');
+    expect(choice(problem('NT', [1, 256, 2048]), cpu)).toBe('subgroup8.columns8x4');
+  });
+
+  test('on a CPU adapter keeps the columns of a short inner axis', () => {
+    expect(choice(problem('NT', [512, 6, 256]), cpu)).toBe('thin8.8');
+    expect(choice(problem('NN', [512, 32, 256]), cpu)).toBe('thin8.32');
+    expect(choice(problem('NT', [512, 36, 256]), cpu)).toBe('subgroup8.rows32');
+    expect(choice(problem('NT', [512, 8, 8]), cpu)).toBe('subgroup8.rows8x4');
   });
 
   test('on a CPU adapter without subgroups is plain', () => {
@@ -87,9 +94,9 @@ const texts = (problems: readonly MatmulProblem[]): number =>
   new Set(problems.map((p) => matmulKernel(p, cpu).wgsl)).size;
 
 // Each text costs up to 0.7 seconds at its first dispatch on a CPU adapter.
-test('a training step needs three texts, adapters four more', () => {
-  expect(texts(trainingStep())).toBe(3);
-  expect(texts([...trainingStep(), ...adapter()])).toBe(7);
+test('a training step needs four texts, adapters six more', () => {
+  expect(texts(trainingStep())).toBe(4);
+  expect(texts([...trainingStep(), ...adapter()])).toBe(10);
 });
 
 test('operations are counted', () => {

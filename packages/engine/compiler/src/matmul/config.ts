@@ -4,6 +4,7 @@ import type { Form } from './frame.ts';
 import { PLAIN_EXTENTS, plainForm } from './plain.ts';
 import { batchSize, type MatmulProblem } from './problem.ts';
 import { type SubgroupTile, subgroupExtents, subgroupForm } from './subgroup.ts';
+import { LONGEST_THIN, type ThinTile, thinExtents, thinForm } from './thin.ts';
 import { type SharedTile, tileInvocations, tileStorageBytes } from './tile.ts';
 
 interface SplitK {
@@ -14,6 +15,7 @@ interface SplitK {
 /** Which kernel family computes a product, and its tile. */
 export type MatmulConfig =
   | (SplitK & SubgroupTile & { readonly family: 'subgroup'; readonly size: number })
+  | (SplitK & ThinTile & { readonly family: 'thin'; readonly size: number })
   | (SplitK & SharedTile & { readonly family: 'tile' })
   | (SplitK & { readonly family: 'plain' });
 
@@ -28,6 +30,7 @@ const TILES: readonly SharedTile[] = [
 /** Rows and columns of the result that a workgroup computes. */
 export function configExtents(config: MatmulConfig): { readonly rows: number; readonly columns: number } {
   if (config.family === 'subgroup') return subgroupExtents(config, config.size);
+  if (config.family === 'thin') return thinExtents(config.size);
   return config.family === 'tile' ? config : PLAIN_EXTENTS;
 }
 
@@ -42,6 +45,7 @@ export function configForm(problem: MatmulProblem, config: MatmulConfig): Form {
     readers: { a: a.reader, b: b.reader },
   };
   if (config.family === 'subgroup') return subgroupForm(form, config, config.size);
+  if (config.family === 'thin') return thinForm(form);
   return config.family === 'plain' ? plainForm(form) : form;
 }
 
@@ -50,7 +54,12 @@ export function configForm(problem: MatmulProblem, config: MatmulConfig): Form {
  * measured to be faster; the others are what a tuner may try.
  */
 export function matmulConfigs(problem: MatmulProblem, traits: KernelTraits): MatmulConfig[] {
-  const all = [...subgroupConfigs(traits), ...tileConfigs(traits), { family: 'plain', parts: 1 } as const];
+  const all = [
+    ...subgroupConfigs(traits),
+    ...thinConfigs(problem, traits),
+    ...tileConfigs(traits),
+    { family: 'plain', parts: 1 } as const,
+  ];
   const first = defaultConfig(problem, traits, all);
   const configs = [first, ...all.filter((config) => config !== first)].flatMap((config) => {
     const split = withParts(problem, config, traits);
@@ -86,7 +95,9 @@ export function problemClass(problem: MatmulProblem): string {
 export function configLabel(config: MatmulConfig): string {
   switch (config.family) {
     case 'subgroup':
-      return `subgroup${config.size}.${config.lanes}${config.across}`;
+      return `subgroup${config.size}.${config.lanes}${config.across}${config.step === 1 ? '' : `x${config.step}`}`;
+    case 'thin':
+      return `thin${config.size}.${config.inner}`;
     case 'tile':
       return `tile${config.rows}x${config.columns}x${config.inner}.${config.threadRows}x${config.threadColumns}`;
     case 'plain':
@@ -102,10 +113,21 @@ export function configLabel(config: MatmulConfig): string {
  */
 const ACROSS = [32, 16, 8] as const;
 
-function subgroupConfigs({ subgroupSize: size, maxInvocations }: KernelTraits): MatmulConfig[] {
-  if (size < 4 || size > Math.min(64, maxInvocations)) return [];
-  return (['columns', 'rows'] as const).flatMap((lanes) =>
-    ACROSS.map((across) => ({ family: 'subgroup', lanes, across, size, parts: 1 }) as const),
+const runsSubgroups = ({ subgroupSize, maxInvocations }: KernelTraits): boolean =>
+  subgroupSize >= 4 && subgroupSize <= Math.min(64, maxInvocations);
+
+function thinConfigs({ k, a, b }: MatmulProblem, traits: KernelTraits): MatmulConfig[] {
+  if (!runsSubgroups(traits) || k > LONGEST_THIN || a.reader || b.reader) return [];
+  return [{ family: 'thin', inner: Math.ceil(k / 4) * 4, size: traits.subgroupSize, parts: 1 }];
+}
+
+function subgroupConfigs(traits: KernelTraits): MatmulConfig[] {
+  if (!runsSubgroups(traits)) return [];
+  const size = traits.subgroupSize;
+  return ([1, 4] as const).flatMap((step) =>
+    (['columns', 'rows'] as const).flatMap((lanes) =>
+      ACROSS.map((across) => ({ family: 'subgroup', lanes, across, step, size, parts: 1 }) as const),
+    ),
   );
 }
 
@@ -121,12 +143,17 @@ function defaultConfig(problem: MatmulProblem, traits: KernelTraits, all: Matmul
     all.find(wanted) ?? all.find((config) => config.family === 'plain')!;
   if (traits.isCpu) {
     const width = 4 * traits.subgroupSize;
+    const thin = all.find((config) => config.family === 'thin');
+    if (thin && n >= width) return thin;
     // The broadcast operand's lines are the short side, so that no lane is idle.
     const bothInner = (['a', 'b'] as const).every((x) => accessOf(linesOf(problem, x)) === 'inner4');
     const lanes = (n < width && n < m) || (bothInner && m >= width) ? 'rows' : 'columns';
     const short = lanes === 'rows' ? n : m;
     const across = [8, 16].find((lines) => short <= lines) ?? 32;
-    return find((c) => c.family === 'subgroup' && c.lanes === lanes && c.across === across);
+    const step = (bothInner && across === 8) || problem.a.reader || problem.b.reader ? 4 : 1;
+    return find(
+      (c) => c.family === 'subgroup' && c.lanes === lanes && c.across === across && c.step === step,
+    );
   }
   const fits = (config: MatmulConfig, rows: number, columns: number): boolean =>
     config.family === 'tile' && config.rows === rows && config.columns === columns;

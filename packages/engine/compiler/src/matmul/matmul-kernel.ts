@@ -5,6 +5,7 @@ import { plainWgsl } from './plain.ts';
 import { batchSize, type MatmulEpilogue, type MatmulKernel, type MatmulProblem } from './problem.ts';
 import { reduceDispatch } from './split-k.ts';
 import { subgroupWgsl } from './subgroup.ts';
+import { thinWgsl } from './thin.ts';
 import { tileWgsl } from './tile.ts';
 
 export interface MatmulOptions {
@@ -48,6 +49,8 @@ function configWgsl(form: Form, config: MatmulConfig, epilogue: MatmulEpilogue |
   switch (config.family) {
     case 'subgroup':
       return subgroupWgsl(form, config, config.size, epilogue);
+    case 'thin':
+      return thinWgsl(form, config, config.size, epilogue);
     case 'tile':
       return tileWgsl(form, config, epilogue);
     case 'plain':

@@ -1,4 +1,4 @@
-import { linesFunctions, loadText, type OperandName } from './access.ts';
+import { type Access, linesFunctions, loadText, type OperandName } from './access.ts';
 import { BUILTINS, type Form, header, PROLOGUE } from './frame.ts';
 import type { MatmulEpilogue } from './problem.ts';
 
@@ -13,6 +13,11 @@ export interface SubgroupTile {
   readonly lanes: 'columns' | 'rows';
   /** Lines of the broadcast operand; a multiple of 4. */
   readonly across: number;
+  /**
+   * Inner positions of a pass through the loop. With 1, operands contiguous along the inner axis are read one element
+   * at a time: as many loads of lanes as with 4, in a quarter of the text.
+   */
+  readonly step: 1 | 4;
 }
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
@@ -25,8 +30,9 @@ export const subgroupExtents = (tile: SubgroupTile, size: number) =>
 
 /** How the operands are read: wide loads of the broadcast operand's lines need four lines for each lane. */
 export function subgroupForm(form: Form, tile: SubgroupTile, size: number): Form {
-  const held = tile.lanes === 'columns' ? form.b : form.a;
-  let shared = tile.lanes === 'columns' ? form.a : form.b;
+  const single = (access: Access): Access => (tile.step === 1 && access === 'inner4' ? 'scalar' : access);
+  const held = single(tile.lanes === 'columns' ? form.b : form.a);
+  let shared = single(tile.lanes === 'columns' ? form.a : form.b);
   if (shared === 'line4' && tile.across % (4 * size) !== 0) shared = 'scalar';
   // Steps of four inner positions would take sixteen single loads of the held lines.
   if (held === 'scalar' && shared === 'inner4') shared = 'scalar';
