@@ -14,7 +14,7 @@ export interface MatmulPlacement {
 }
 
 const strided = new Set(['reshape', 'permute', 'expand', 'slice']);
-const sources = new Set(['fill', 'iota', 'randomBits']);
+const unread = new Set(['fill', 'iota', 'randomBits', 'pad', 'concat']);
 
 /** 16-bit values to f32: the product's kernel does it as it loads. */
 const widens = ({ name, inputs, outputs }: IrNode): boolean =>
@@ -27,17 +27,17 @@ interface View {
   readonly axes: readonly (readonly Atom[])[];
 }
 
-/** Reads both operands in place where their layout allows, else asks for contiguous copies (memory = the operand itself). */
+/**
+ * Reads both operands in place where their layout allows; else asks for memory of the earliest value under the operand's
+ * movement operations that can be read so, in the end the operand itself.
+ */
 export function placeMatmul(node: IrNode): MatmulPlacement {
   const [a, b] = node.inputs as [IrValue, IrValue];
-  const choices: [View | undefined, View | undefined][] = [
-    [viewOf(a), viewOf(b)],
-    [viewOf(a), contiguous(b)],
-    [contiguous(a), viewOf(b)],
-    [contiguous(a), contiguous(b)],
-  ];
-  for (const [x, y] of choices) {
-    if (!x || !y) continue;
+  const [aViews, bViews] = [viewsOf(a), viewsOf(b)];
+  const choices = aViews
+    .flatMap((x, i) => bViews.map((y, j) => ({ x, y, copies: Math.sign(i) + Math.sign(j), depth: i + j })))
+    .sort((p, q) => p.copies - q.copies || p.depth - q.depth);
+  for (const { x, y } of choices) {
     const placement = join(a, x, y);
     if (placement) return placement;
   }
@@ -97,19 +97,20 @@ function strideOf(view: View, axis: number): number | undefined {
   return innermost;
 }
 
-/** The operand as a strided window on the memory under its movement operations. */
-function viewOf(value: IrValue): View | undefined {
-  let base = value;
-  while (strided.has(base.node.name) || widens(base.node)) base = base.node.inputs[0]!;
-  if (sources.has(base.node.name) || base.node.name === 'pad' || base.node.name === 'concat')
-    return undefined;
-  const key = valueKey(base);
-  return placed(value, base, (v) => valueKey(memoryOf(v)) === key);
-}
-
-function contiguous(value: IrValue): View | undefined {
-  const key = valueKey(value);
-  return placed(value, value, (v) => valueKey(v) === key);
+/**
+ * The operand as a strided window on the memory of each value under its movement operations, the earliest first and the
+ * operand itself last. What only repeats or fills is no memory to read.
+ */
+function viewsOf(value: IrValue): View[] {
+  const bases = [value];
+  for (let base = value; strided.has(base.node.name) || widens(base.node); bases.unshift(base))
+    base = base.node.inputs[0]!;
+  return bases
+    .filter((base) => base === value || !unread.has(memoryOf(base).node.name))
+    .flatMap((base) => {
+      const key = valueKey(memoryOf(base));
+      return placed(value, base, (v) => valueKey(memoryOf(v)) === key) ?? [];
+    });
 }
 
 function placed(value: IrValue, memory: IrValue, isMaterialized: (v: IrValue) => boolean): View | undefined {

@@ -1,11 +1,11 @@
 import { byteSize, type KernelTraits } from '@graftjs/tensor';
 import { digitStatements, mergeDigits, renameDigits } from './element-kernel.ts';
 import { Bindings, canVectorize, declareBindings, Emitter } from './emit.ts';
-import { expressionOf } from './fusion.ts';
 import type { Atom } from './index-form.ts';
 import { elements, type IrValue } from './ir.ts';
 import { type MatmulDType, type MatmulEpilogue, matmulKernel } from './matmul/index.ts';
 import type { MatmulPlacement } from './matmul-operands.ts';
+import { type AfterProduct, afterProduct } from './result-place.ts';
 import type { ScratchValue, Step } from './step.ts';
 import { helperText } from './wgsl-functions.ts';
 
@@ -24,11 +24,13 @@ export function matmulSteps(
   const m = a.shape.at(-2)!;
   const k = a.shape.at(-1)!;
   const n = b.shape.at(-1)!;
-  const fused = product === result ? undefined : epilogueOf(product, result, isMaterialized);
+  const after = product === result ? undefined : afterProduct(result, product, isMaterialized)!;
+  const fused = after && epilogueOf(after);
   const kernel = matmulKernel(
     {
       ...{ m, n, k, batch: placement.batch },
       ...{ a: placement.operands[0], b: placement.operands[1], c: result.dtype as MatmulDType },
+      ...(after?.place ? { place: after.place } : {}),
     },
     traits,
     fused ? { epilogue: fused.epilogue } : {},
@@ -81,13 +83,8 @@ export function matmulSteps(
 }
 
 /** What follows a product element by element, as the two functions that matrix kernels call before they store. */
-function epilogueOf(
-  product: IrValue,
-  result: IrValue,
-  isMaterialized: (v: IrValue) => boolean,
-): { epilogue: MatmulEpilogue; values: IrValue[] } {
-  const placed = expressionOf(result, isMaterialized, product);
-  const merged = mergeDigits(placed.digits, placed.expression);
+function epilogueOf(after: AfterProduct): { epilogue: MatmulEpilogue; values: IrValue[] } {
+  const merged = mergeDigits(after.digits, after.expression);
   const { digits, expression } = renameDigits(merged.digits, merged.expression);
   const innermost = digits.at(-1);
   const vectorDigit = innermost && canVectorize(expression, innermost) ? innermost : undefined;

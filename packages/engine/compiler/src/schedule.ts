@@ -5,9 +5,11 @@ import { memoryOf, memoryOfKey, walk } from './expression.ts';
 import { expressionOf, type Fusion, fuse, ownsMemory } from './fusion.ts';
 import { isHalf } from './half.ts';
 import { elements, type Ir, type IrNode, type IrValue, valueKey } from './ir.ts';
+import { keepsFours } from './matmul/index.ts';
 import { type MatmulPlacement, placeMatmul } from './matmul-operands.ts';
 import { matmulSteps } from './matmul-step.ts';
 import { reduceKernel } from './reduce-kernel.ts';
+import { afterProduct } from './result-place.ts';
 import { scatterKernel } from './scatter-kernel.ts';
 import type { ScratchValue, Step, StepBinding } from './step.ts';
 
@@ -89,7 +91,7 @@ function kernelSteps(node: IrNode): Step[] {
 
 /**
  * Element-wise values that end in a product's epilogue: result -> product. The product must be needed nowhere else
- * and be read at the element being written.
+ * and be read at one element for each that is written.
  */
 function matchEpilogues(
   ir: Ir,
@@ -98,6 +100,7 @@ function matchEpilogues(
   traits: KernelTraits,
   placementOf: (n: IrNode) => MatmulPlacement,
 ): Map<IrValue, IrValue> {
+  const { isMaterialized } = fusion;
   const readers = countReaders(ir, fusion, placementOf);
   const keysOf = (values: readonly IrValue[]): Set<string> =>
     new Set(values.map((v) => valueKey(memoryOf(v))));
@@ -126,7 +129,7 @@ function matchEpilogues(
         memories.size + placementOf(product.node).memories.flat().length <= traits.maxStorageBuffers &&
         // 16-bit results are stored four at a time
         (value.dtype === 'f32' || product.shape.at(-1)! % 4 === 0) &&
-        readAtOwnElement(value, product, fusion),
+        canFollow(value, product, placementOf(product.node), isMaterialized),
     );
     const latest = fitting.sort((x, y) => y.node.id - x.node.id)[0];
     if (latest) found.set(value, latest);
@@ -161,24 +164,14 @@ function countReaders(
   return readers;
 }
 
-/** Whether every access of `value`'s expression to `product` is at the element that is written. */
-function readAtOwnElement(value: IrValue, product: IrValue, fusion: Fusion): boolean {
-  const { expression, digits } = expressionOf(value, fusion.isMaterialized);
-  let stride = 1;
-  const own = new Map<string, number>();
-  for (let i = digits.length - 1; i >= 0; i--) {
-    own.set(digits[i]!.id, stride);
-    stride *= digits[i]!.extent;
-  }
-  let fits = true;
-  walk(expression, (e) => {
-    if (e.kind === 'take' && valueKey(memoryOf(e.table)) === valueKey(product)) fits = false;
-    if (e.kind !== 'load' || valueKey(memoryOf(e.value)) !== valueKey(product)) return;
-    const same =
-      e.at.constant === 0 &&
-      e.at.terms.length === own.size &&
-      e.at.terms.every(([a, c]) => own.get(a.id) === c);
-    if (!same) fits = false;
-  });
-  return fits;
+/** Whether a product's kernel can store `value` instead of the product. */
+function canFollow(
+  value: IrValue,
+  product: IrValue,
+  { batch }: MatmulPlacement,
+  isMaterialized: (v: IrValue) => boolean,
+): boolean {
+  const after = afterProduct(value, product, isMaterialized);
+  if (!after?.place) return after !== undefined;
+  return batch[0] * batch[1] === 1 && product.shape.at(-1)! % 4 === 0 && keepsFours(after.place);
 }

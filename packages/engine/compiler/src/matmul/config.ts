@@ -41,6 +41,7 @@ export function configForm(problem: MatmulProblem, config: MatmulConfig): Form {
     a: accessOf(linesOf(problem, 'a')),
     b: accessOf(linesOf(problem, 'b')),
     vectorStore: problem.n % 4 === 0,
+    placed: problem.place !== undefined && config.parts === 1,
     dtypes: { a: a.dtype, b: b.dtype, c: config.parts === 1 ? c : 'f32' },
     readers: { a: a.reader, b: b.reader },
   };

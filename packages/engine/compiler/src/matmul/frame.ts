@@ -15,6 +15,7 @@ import {
   type MatmulEpilogue,
   type MatmulProblem,
   type OperandReader,
+  type ResultPlace,
 } from './problem.ts';
 
 /**
@@ -26,6 +27,8 @@ export interface Form {
   readonly b: Access;
   /** Results are stored four at a time (the rows' length is a multiple of 4). */
   readonly vectorStore: boolean;
+  /** Results lie where the problem's `place` says. */
+  readonly placed: boolean;
   /** How elements lie in memory. A 16-bit result needs `vectorStore`. */
   readonly dtypes: { readonly a: MatmulDType; readonly b: MatmulDType; readonly c: MatmulDType };
   /** Of operands without memory. */
@@ -33,7 +36,7 @@ export interface Form {
 }
 
 export const formLabel = (form: Form): string =>
-  `${operandLabel(form, 'a')}.${operandLabel(form, 'b')}.${form.dtypes.c === 'f32' ? '' : form.dtypes.c}${form.vectorStore ? 'store4' : 'store1'}`;
+  `${operandLabel(form, 'a')}.${operandLabel(form, 'b')}.${form.dtypes.c === 'f32' ? '' : form.dtypes.c}${form.placed ? 'placed' : form.vectorStore ? 'store4' : 'store1'}`;
 
 const operandLabel = (form: Form, name: 'a' | 'b'): string =>
   `${form.readers[name]?.reader.name ?? (form.dtypes[name] === 'f32' ? '' : form.dtypes[name])}${form[name]}`;
@@ -54,8 +57,25 @@ const PARAMS = [
 
 const operandNames = ['a', 'b'] as const;
 
+/** Words of the uniform block that say where a result lies. */
+export const PLACE_PARAMS = ['rowSplit', 'rowHigh', 'rowLow', 'columnSplit', 'columnHigh'] as const;
+
+/** The words {@link PLACE_PARAMS}, in units of four elements where they are strides. */
+export const placeWords = (place: ResultPlace | undefined): number[] =>
+  place
+    ? [
+        ...[place.row.split, place.row.high / 4, place.row.low / 4],
+        ...[place.column.split, place.column.high / 4],
+      ]
+    : [];
+
+/** Text of where four results lie, counted in fours. */
+export const placeText = (row: string, column: string): string =>
+  `(${row} / mm.rowSplit) * mm.rowHigh + (${row} % mm.rowSplit) * mm.rowLow + (${column} / mm.columnSplit) * mm.columnHigh + ((${column} % mm.columnSplit) >> 2u)`;
+
 const paramNames = (form: Form): readonly string[] => [
   ...PARAMS,
+  ...(form.placed ? PLACE_PARAMS : []),
   ...operandNames.flatMap((name) => (form.readers[name] ? layoutParams(name) : [])),
 ];
 
@@ -92,8 +112,9 @@ export const storedText = (dtype: MatmulDType, value: string): string =>
 
 /** `mmStore(base, row, column, value)`: four neighbours of a row, those inside the result. */
 function storeFunction(form: Form): string {
+  const at = form.placed ? placeText('row', 'column') : 'index >> 2u';
   const body = form.vectorStore
-    ? `  if (row < mm.m && column < mm.n) { c[index >> 2u] = ${storedText(form.dtypes.c, 'epilogue4(value, index)')}; }`
+    ? `  if (row < mm.m && column < mm.n) { c[${at}] = ${storedText(form.dtypes.c, 'epilogue4(value, index)')}; }`
     : `  if (row >= mm.m) { return; }
   for (var i = 0u; i < min(4u, max(mm.n, column) - column); i++) {
     c[index + i] = epilogue1(value[i], index + i);
@@ -147,6 +168,7 @@ export function packParams(
     ...[Math.ceil(problem.m / tile.rows), problem.batch[1], batches, batches * parts],
     ...operand(linesOf(problem, 'a'), form.a),
     ...operand(linesOf(problem, 'b'), form.b),
+    ...(form.placed ? placeWords(problem.place) : []),
     ...operandNames.flatMap((name) => form.readers[name]?.reader.layout ?? []),
   ];
   const params = new Uint32Array(Math.ceil(words.length / 4) * 4);

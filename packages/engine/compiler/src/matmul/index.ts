@@ -15,4 +15,6 @@ export type {
   MatmulOperand,
   MatmulProblem,
   OperandReader,
+  ResultPlace,
 } from './problem.ts';
+export { keepsFours } from './problem.ts';

@@ -25,6 +25,19 @@ export interface MatmulOperand {
   readonly colStride: number;
 }
 
+/**
+ * Where results lie, in an order of its own: element (row, column) at `(row / row.split) * row.high + (row % row.split) *
+ * row.low`, and so on for its column; so heads are split as they are stored. Columns come in fours.
+ */
+export interface ResultPlace {
+  readonly row: { readonly split: number; readonly high: number; readonly low: number };
+  readonly column: { readonly split: number; readonly high: number; readonly low: number };
+}
+
+/** Whether a place keeps four neighbouring columns together, at a multiple of four. */
+export const keepsFours = ({ row, column }: ResultPlace): boolean =>
+  column.low === 1 && [column.split, column.high, row.high, row.low].every((v) => v % 4 === 0);
+
 /** `c[z0, z1, m, n] = sum over k of a[z0, z1, m, k] * b[z0, z1, k, n]`; the result is contiguous. */
 export interface MatmulProblem {
   readonly m: number;
@@ -36,6 +49,8 @@ export interface MatmulProblem {
   readonly b: MatmulOperand;
   /** How results are stored; 16-bit ones only where n is a multiple of 4. */
   readonly c: MatmulDType;
+  /** Left out: rows after one another. Needs one slice, n a multiple of 4, and a place that {@link keepsFours}. */
+  readonly place?: ResultPlace;
 }
 
 /**
@@ -50,7 +65,7 @@ export interface MatmulEpilogue {
   readonly dtypes: readonly MatmulDType[];
   /**
    * `fn epilogue4(value: vec4<f32>, index: u32) -> vec4<f32>` and `fn epilogue1(value: f32, index: u32) -> f32`.
-   * `index` counts elements of the result; that of `epilogue4` is a multiple of 4 and the four lie in one row.
+   * `index` counts elements of the product, row by row; that of `epilogue4` is a multiple of 4 and the four lie in one row.
    */
   readonly functions: string;
 }

@@ -1,6 +1,6 @@
 import { halfStorage } from '../half.ts';
 import { dtypeFunctions } from './access.ts';
-import { storedText } from './frame.ts';
+import { PLACE_PARAMS, placeText, placeWords, storedText } from './frame.ts';
 import type { MatmulDispatch, MatmulEpilogue, MatmulProblem } from './problem.ts';
 import { batchSize } from './problem.ts';
 
@@ -18,12 +18,18 @@ export function reduceDispatch(
   const type = width === 4 ? 'vec4<f32>' : 'f32';
   const stored = problem.c === 'f32' ? type : halfStorage(4);
   const results = batchSize(problem) * problem.m * problem.n;
+  const { place } = problem;
+  const at = place ? placeText('(i / mm.quads)', '(i % mm.quads * 4u)') : 'i';
   const groups = Math.ceil(results / width / 64);
   const y = Math.ceil(groups / limit);
   const value = epilogue ? `epilogue${width}(sum, i${width === 4 ? ' * 4u' : ''})` : 'sum';
+  const fields = ['count', 'parts', ...(place ? ['quads', ...PLACE_PARAMS] : [])];
+  const words = [results / width, parts, ...(place ? [problem.n / 4, ...placeWords(place)] : [])];
+  const params = new Uint32Array(Math.ceil(words.length / 4) * 4);
+  params.set(words);
   return {
-    label: `matmul.reduce.${width}`,
-    wgsl: `struct MmParams { count: u32, parts: u32 }
+    label: `matmul.reduce.${width}${place ? '.placed' : ''}`,
+    wgsl: `struct MmParams { ${fields.map((name) => `${name}: u32`).join(', ')} }
 @group(0) @binding(0) var<storage, read_write> mmParts: array<${type}>;
 @group(0) @binding(1) var<storage, read_write> c: array<${stored}>;
 ${dtypeFunctions([problem.c, ...(epilogue?.dtypes ?? [])])}${epilogue ? oneBindingLower(epilogue.declarations) : ''}
@@ -35,10 +41,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if (i >= mm.count) { return; }
   var sum = mmParts[i];
   for (var part = 1u; part < mm.parts; part++) { sum += mmParts[part * mm.count + i]; }
-  c[i] = ${storedText(problem.c, value)};
+  c[${at}] = ${storedText(problem.c, value)};
 }
 `,
-    params: new Uint32Array([results / width, parts, 0, 0]),
+    params,
     workgroups: [Math.ceil(groups / y), y, 1],
     flops: results * (parts - 1),
   };
