@@ -246,6 +246,53 @@ describe('matrix products', () => {
   });
 });
 
+describe('the order of results in memory', () => {
+  /** y `[b t, n d]` -> `[b, n, t, d]`. */
+  const split = (y: t.Tensor, b: number, n: number): t.Tensor =>
+    t.permute(t.reshape(y, [b, y.shape[0]! / b, n, y.shape[1]! / n]), [0, 2, 1, 3]);
+  const labels = async (outputs: readonly t.Tensor[]): Promise<string[]> => {
+    const { steps } = (await runtime.compile({ outputs })).explain();
+    return steps.map(({ label }) => label);
+  };
+
+  test.each([
+    ['rows of whole vectors', 14, 20, 3, 8],
+    ['one sequence', 9, 64, 5, 4],
+    ['a long inner axis, in parts', 4, 512, 2, 4],
+  ])('heads are split as a product is stored: %s', async (_, tokens, inner, heads, d) => {
+    const [x, w] = [noise([2 * tokens, inner]), noise([heads * d, inner])];
+    const [h, up] = [noise([2 * tokens, 8]), noise([heads * d, 8])];
+    const plain = split(t.linear(x, w), 2, heads);
+    const changed = split(
+      t.add(t.add(t.linear(x, w), noise([heads * d])), t.mul(t.linear(h, up), 0.5)),
+      1,
+      heads,
+    );
+    await check([plain], 1e-5);
+    await check([changed], 1e-5);
+    const [last, ...before] = (await labels([plain])).reverse();
+    expect(last).toContain('permute');
+    expect(last).toContain('matmul');
+    expect(before.some((label) => label.startsWith('map'))).toBe(false);
+    expect((await labels([changed])).filter((label) => label.startsWith('map'))).toEqual([]);
+  });
+
+  test('other orders take a kernel of their own', async () => {
+    const y = t.linear(noise([6, 12]), noise([9, 12]));
+    const turned = [split(y, 2, 3), t.transpose(t.linear(noise([6, 12]), noise([8, 12])))];
+    await check(turned, 1e-5);
+    expect((await labels(turned)).filter((label) => label.startsWith('map'))).toHaveLength(2);
+  });
+
+  test('products that read one value both ways share its copy', async () => {
+    const heads = noise([2, 3, 5, 4]);
+    const y = t.reshape(t.permute(t.mul(heads, 2), [0, 2, 1, 3]), [10, 12]);
+    const outputs = [t.matmul(y, noise([12, 8])), t.matmul(t.transpose(y), noise([10, 8]))];
+    await check(outputs, 1e-5);
+    expect((await labels(outputs)).filter((label) => label.startsWith('map'))).toEqual(['map permute']);
+  });
+});
+
 test('take and scatterAdd', async () => {
   const table = noise([11, 8]);
   const index = ids([3, 0, 3, 10, 3, 7], [2, 3]);
