@@ -8,12 +8,12 @@ import { crossEntropyOp } from './cross-entropy.ts';
 import { dropoutOp } from './dropout.ts';
 import { inverseOp } from './inverse.ts';
 import { isFiniteOp } from './is-finite.ts';
-import { layerNormOp } from './layer-norm.ts';
+import { layerNormGradientOp, layerNormOp } from './layer-norm.ts';
 import { linearCrossEntropyOp } from './linear-cross-entropy.ts';
 import { addPackOp, zerosPackOp } from './pack-sums.ts';
 import { blockOf, dequantizeOp } from './quantized/dequantize.ts';
 import { type QuantizedFormat, quantizedForms, quantizedLayout } from './quantized/formats.ts';
-import { rmsNormOp } from './rms-norm.ts';
+import { rmsNormGradientOp, rmsNormOp } from './rms-norm.ts';
 import { rotaryOp } from './rotary.ts';
 import { softmaxOp } from './softmax.ts';
 import { squaredNormOp } from './squared-norm.ts';
@@ -98,6 +98,30 @@ const rmsNormCases = [
     }),
   ),
 );
+
+/** The gradient of a norm's input with what arrives past the norm. */
+const normAddendCases = [
+  [3, 7],
+  [67, 32],
+].flatMap((shape): OpCase[] => {
+  const [x, weight, dy, addend] = [f32(shape), f32([shape.at(-1)!], 2), f32(shape, 3), f32(shape, 4)];
+  const common = { wrt: [0, 2, 3], inputs: () => [x, weight, dy, addend] };
+  const attrs = { eps: 1e-5, wrt: [0], outputs: 1, addend: true };
+  return [
+    {
+      ...common,
+      name: `rmsNormGradient ${shape.join('x')} with an addend`,
+      op: rmsNormGradientOp,
+      attrs: { ...attrs, weightOffset: 0 },
+    },
+    {
+      ...common,
+      name: `layerNormGradient ${shape.join('x')} with an addend`,
+      op: layerNormGradientOp,
+      attrs: { ...attrs, hasWeight: true, hasBias: false },
+    },
+  ];
+});
 
 const layerNormCases = [
   [1, 1],
@@ -703,6 +727,7 @@ const dequantizeCases = [
 export const opCases: readonly OpCase[] = [
   ...softmaxCases,
   ...rmsNormCases,
+  ...normAddendCases,
   ...layerNormCases,
   ...rotaryCases,
   ...attentionCases,

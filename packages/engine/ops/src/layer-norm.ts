@@ -52,10 +52,15 @@ export const layerNormOp: Op = defineOp({
 });
 
 /** Inputs: those of {@link layerNormOp} and dy; the gradient of the one that `attrs.wrt` names. */
-export const layerNormGradientOp: Op = defineGradientOp(layerNormOp, ({ inputs, attrs }, traits) =>
-  hasNormKernel(inputs[0]!) && isOfInput(attrs)
-    ? { dispatches: [normGradientKernel(rowNorm(inputs[0]!, attrs), inputs.length - 1, traits)] }
-    : undefined,
+export const layerNormGradientOp: Op = defineGradientOp(
+  layerNormOp,
+  ({ inputs, attrs }, traits) => {
+    if (!hasNormKernel(inputs[0]!) || !isOfInput(attrs)) return undefined;
+    const hasAddend = Boolean(attrs.addend);
+    const dy = inputs.length - (hasAddend ? 2 : 1);
+    return { dispatches: [normGradientKernel(rowNorm(inputs[0]!, attrs), dy, hasAddend, traits)] };
+  },
+  { takesAddend: true },
 );
 
 export interface LayerNormOptions {

@@ -83,9 +83,15 @@ export const normKernel = (norm: RowNorm, traits: KernelTraits): KernelDispatch 
 
 /**
  * dx = scale (g - v scale² mean(g v)), with g = dy weight; where the mean was taken off, less its own mean, too. The
- * scale is found again as in {@link normKernel}. Input `dy` follows those of the forward kernel.
+ * scale is found again as in {@link normKernel}. Input `dy` follows those of the forward kernel, and what is added to dx,
+ * if anything, follows it.
  */
-export const normGradientKernel = (norm: RowNorm, dy: number, traits: KernelTraits): KernelDispatch =>
+export const normGradientKernel = (
+  norm: RowNorm,
+  dy: number,
+  hasAddend: boolean,
+  traits: KernelTraits,
+): KernelDispatch =>
   rowKernel(
     {
       label: `${norm.label}Gradient`,
@@ -94,6 +100,7 @@ export const normGradientKernel = (norm: RowNorm, dy: number, traits: KernelTrai
         ['x', 'Vec', { input: 0 }],
         ...parameters({ ...norm, biased: false }),
         ['dy', 'Vec', { input: dy }],
+        ...(hasAddend ? [['addend', 'Vec', { input: dy + 1 }] as const] : []),
         ['dx', 'Vec', { output: 0 }],
       ],
       words: wordsOf(norm),
@@ -112,7 +119,7 @@ export const normGradientKernel = (norm: RowNorm, dy: number, traits: KernelTrai
   let tilt = rowMean(products, lane) * scale * scale;${norm.centered ? '\n  let level = rowMean(slopes, lane);' : ''}
   for (var i = lane; i < p.steps; i += LANES) {
     ${value(norm)}
-    dx[base + i] = scale * (dy[base + i]${weightOf(norm)} - tilt * v${norm.centered ? ' - level' : ''});
+    dx[base + i] = ${hasAddend ? 'addend[base + i] + ' : ''}scale * (dy[base + i]${weightOf(norm)} - tilt * v${norm.centered ? ' - level' : ''});
   }`,
     },
     traits,

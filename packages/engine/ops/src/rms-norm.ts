@@ -44,10 +44,13 @@ export const rmsNormOp: Op = defineOp({
 });
 
 /** Inputs x, weight, dy; the gradient of x or of the weight, as `attrs.wrt` says. */
-export const rmsNormGradientOp: Op = defineGradientOp(rmsNormOp, ({ inputs: [x], attrs }, traits) =>
-  hasNormKernel(x!) && isOfInput(attrs)
-    ? { dispatches: [normGradientKernel(rowNorm(x!, attrs), 2, traits)] }
-    : undefined,
+export const rmsNormGradientOp: Op = defineGradientOp(
+  rmsNormOp,
+  ({ inputs: [x], attrs }, traits) =>
+    hasNormKernel(x!) && isOfInput(attrs)
+      ? { dispatches: [normGradientKernel(rowNorm(x!, attrs), 2, Boolean(attrs.addend), traits)] }
+      : undefined,
+  { takesAddend: true },
 );
 
 export interface RmsNormOptions {

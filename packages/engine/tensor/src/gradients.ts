@@ -34,7 +34,9 @@ export function backpropagate(
     const slots = sums.get(t.node) ?? [];
     sums.set(t.node, slots);
     const before = slots[t.index];
-    slots[t.index] = before ? add(before, cotangent) : cotangent;
+    slots[t.index] = before
+      ? (cotangent.node.op.plus?.(cotangent, before) ?? add(before, cotangent))
+      : cotangent;
   };
   const ends = new Set(boundary.map(keyOfTensor));
   const order = nodesBetween(outputs, targets);

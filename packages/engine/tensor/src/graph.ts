@@ -33,6 +33,11 @@ export interface Op {
   readonly name: string;
   infer(inputs: readonly TensorSpec[], attrs: Attrs): readonly TensorSpec[];
   readonly vjp?: Vjp;
+  /**
+   * The sum of a result of this operation and an addend, as another application of it that costs less than adding;
+   * undefined where there is none. Gradients that meet at a tensor are added so.
+   */
+  readonly plus?: (result: Tensor, addend: Tensor) => Tensor | undefined;
   readonly decompose?: (inputs: readonly Tensor[], attrs: Attrs) => readonly Tensor[];
   readonly kernel?: KernelFactory;
   /** Instead of a kernel, where the one output of f32 needs no memory. */
