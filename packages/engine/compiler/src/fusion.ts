@@ -2,7 +2,7 @@ import type { KernelTraits } from '@graftjs/tensor';
 import { costOf } from './emit.ts';
 import { digitsOf, type Expression, memoryOf, resolve, splitDigit } from './expression.ts';
 import { type Atom, type Form, SplitDigit } from './index-form.ts';
-import { type Ir, type IrNode, type IrValue, valueKey } from './ir.ts';
+import { elements, type Ir, type IrNode, type IrValue, valueKey } from './ir.ts';
 
 const views = new Set(['reshape', 'permute', 'expand', 'slice', 'pad', 'concat']);
 const sources = new Set(['fill', 'iota', 'randomBits']);
@@ -30,8 +30,8 @@ const greatestOperations = 80;
 
 /**
  * Decides which values get memory. Views and sources never do by themselves; element-wise operations do where
- * more than one consumer needs them and computing them again would cost more than a load, where a kernel needs its
- * operand contiguous, and where a fused kernel would touch more buffers than the device can bind.
+ * more than one consumer needs them and computing them again would cost more than a load, or a product's kernel can store
+ * them in the product's stead, where a kernel needs its operand contiguous, and where a fused kernel would touch more buffers than the device can bind.
  */
 export function fuse(
   ir: Ir,
@@ -56,6 +56,7 @@ export function fuse(
     if (node.name === 'matmul') matmulMemories(node).forEach(materialize);
   }
   const uses = countUses(ir);
+  const consumers = consumersOf(ir);
   for (const node of ir.nodes) {
     const value = node.outputs[0]!;
     if (ownsMemory(node) || sources.has(node.name) || views.has(node.name)) continue;
@@ -63,13 +64,51 @@ export function fuse(
     const { operations, memories } = costOf(expression);
     const shared = (uses.get(valueKey(value)) ?? 0) > 1;
     const dear = operations > recomputeOperations || memories.size > recomputeMemories;
-    if ((shared && dear && memories.size > 0) || operations > greatestOperations) materialize(value);
+    const follows =
+      shared && memories.size > 1 && endsProduct(value, uses) && !isStoredMoved(value, consumers, own);
+    if ((shared && dear && memories.size > 0) || follows || operations > greatestOperations)
+      materialize(value);
   }
   limitBindings(ir, traits.maxStorageBuffers - 1, isMaterialized, materialize);
   const roots = ir.nodes.flatMap((node) =>
     node.outputs.filter((v) => ownsMemory(node) || own.has(valueKey(v))),
   );
   return { isMaterialized, roots };
+}
+
+/**
+ * Whether a product is needed for this value alone: then its kernel can store the value instead, which its consumers load
+ * from one memory rather than compute from several.
+ */
+function endsProduct(value: IrValue, uses: ReadonlyMap<string, number>): boolean {
+  return value.node.inputs.some((input) => {
+    if (uses.get(valueKey(input)) !== 1 || elements(input.shape) !== elements(value.shape)) return false;
+    return input.node.name === 'matmul' || (!ownsMemory(input.node) && endsProduct(input, uses));
+  });
+}
+
+/** Whether all that anyone needs of a value is in memory already, moved: as heads that a kernel asked for. */
+function isStoredMoved(
+  value: IrValue,
+  consumers: ReadonlyMap<string, readonly IrNode[]>,
+  own: ReadonlySet<string>,
+): boolean {
+  const [consumer, ...others] = consumers.get(valueKey(value)) ?? [];
+  if (!consumer || others.length > 0 || !views.has(consumer.name)) return false;
+  const moved = consumer.outputs[0]!;
+  return own.has(valueKey(moved)) || isStoredMoved(moved, consumers, own);
+}
+
+/** The operations that each value is an operand of. */
+function consumersOf(ir: Ir): Map<string, IrNode[]> {
+  const consumers = new Map<string, IrNode[]>();
+  for (const node of ir.nodes)
+    for (const key of new Set(node.inputs.map(valueKey))) {
+      const known = consumers.get(key);
+      if (known) known.push(node);
+      else consumers.set(key, [node]);
+    }
+  return consumers;
 }
 
 /** How many operations use each value, looking through views. */

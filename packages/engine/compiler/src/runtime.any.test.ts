@@ -284,6 +284,16 @@ describe('the order of results in memory', () => {
     expect((await labels(turned)).filter((label) => label.startsWith('map'))).toHaveLength(2);
   });
 
+  test('what several need of a product and more is stored in its stead', async () => {
+    const [x, w, h, up] = [noise([6, 12]), noise([8, 12]), noise([6, 4]), noise([8, 4])];
+    const y = t.add(t.linear(x, w), t.mul(t.linear(h, up), 0.5));
+    const outputs = [t.silu(y), t.mul(t.exp(y), y), t.transpose(y)];
+    await check(outputs, 1e-5);
+    const products = (await labels(outputs)).filter((label) => label.startsWith('matmul'));
+    expect(products).toHaveLength(2);
+    expect(products[1]).toContain('+add');
+  });
+
   test('products that read one value both ways share its copy', async () => {
     const heads = noise([2, 3, 5, 4]);
     const y = t.reshape(t.permute(t.mul(heads, 2), [0, 2, 1, 3]), [10, 12]);
