@@ -239,6 +239,42 @@ test.each([
   memory.release();
 });
 
+/** Rows are `[2, m / 2]`, columns `[heads, 8]`; results lie as `[2, heads, m / 2, 8]`. */
+test.each([
+  ['NT', [22, 12, 24], 'f32'],
+  ['NN', [10, 600, 16], 'f32'],
+  ['NN', [66, 40, 40], 'bf16'],
+] as const)('results lie where they are wanted: %s %j, %s', async (form, shape, dtype) => {
+  const [m, k, n] = shape;
+  const made = makeCase(form, shape, { dtypes: ['f32', 'f32', dtype] });
+  const [tokens, heads, d] = [m / 2, n / 8, 8];
+  const place = {
+    row: { split: tokens, high: heads * tokens * d, low: d },
+    column: { split: d, high: tokens * d, low: 1 },
+  };
+  const problem = { ...made.problem, place };
+  const expected = new Float64Array(m * n);
+  product(made).forEach((v, i) => {
+    const [row, column] = [Math.floor(i / n), i % n];
+    const head = Math.floor(row / tokens) * heads + Math.floor(column / d);
+    expected[(head * tokens + (row % tokens)) * d + (column % d)] = v;
+  });
+  const largest = expected.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+  const memory = upload(gpu, made);
+  const configs = families(problem, (c) =>
+    c.family === 'subgroup' ? c.across === 32 : c.family !== 'tile' || c.rows === 32,
+  );
+  if (k === 600) expect(configs.some((c) => c.parts > 1)).toBe(true);
+  for (const config of configs) {
+    const kernel = matmulKernel(problem, gpu.traits, { config });
+    const error = worstError(await memory.run(kernel), expected);
+    expect(error, `${kernel.label}, ${config.parts} parts`).toBeLessThanOrEqual(
+      bound(k) + (dtype === 'f32' ? 0 : 2 ** -8 * largest),
+    );
+  }
+  memory.release();
+});
+
 describe('a split inner axis', () => {
   test.each([
     ['TN', [8, 1000, 36]],
