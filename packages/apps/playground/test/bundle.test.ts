@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
 import { bundleTraining } from './training-bundle.ts';
 
-it('LoRA training of Llama models fits in 74 kB of a page, and calls nothing of Node', async () => {
+it('LoRA training of Llama models fits in 76 kB of a page, and calls nothing of Node', async () => {
   const { first, onDemand, gzipBytes } = await bundleTraining();
   const code = first.map((chunk) => chunk.code).join('\n');
   console.log(`LoRA training of Llama models: ${gzipBytes} bytes with gzip, ${code.length} without`);
-  expect(gzipBytes).toBeLessThan(74_000);
+  expect(gzipBytes).toBeLessThan(76_000);
   // What only some runs need is loaded where it is: quantized weights, DoRA, files of adapters, merging.
   for (const rare of [
     'Q4_K',
