@@ -1,6 +1,7 @@
+import { matrixOf } from '@graftjs/decompositions';
 import { defaultLayers, testTuner } from '@graftjs/tuner-tests';
 import { expect, test } from 'vitest';
-import { adamss, adamssConfig } from './adamss.ts';
+import { adamss, adamssConfig, divide } from './adamss.ts';
 
 const [r, numSubspaces] = [6, 3];
 
@@ -16,4 +17,15 @@ testTuner({
 
 test('refuses to prune clusters', () => {
   expect(() => adamssConfig({ useAsa: true })).toThrow(/useAsa|use_asa/);
+});
+
+test('refuses ranks above the number of directions', () => {
+  const weight = matrixOf(
+    8,
+    8,
+    Array.from({ length: 64 }, (_, i) => Math.sin((i + 1) ** 2)),
+  );
+  expect(() => divide(weight, adamssConfig({ r: 2, subspaceRank: 3, numSubspaces: 1 }))).toThrow(
+    /subspace_rank: is more than the 2 directions/,
+  );
 });

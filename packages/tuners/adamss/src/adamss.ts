@@ -21,6 +21,7 @@ import {
   type AttachContext,
   addedChange,
   attentionTargets,
+  ConfigError,
   type ConfigField,
   chosenFields,
   defineLayerTuner,
@@ -115,7 +116,10 @@ interface Cluster {
   readonly start: Matrix;
 }
 
-/** As PEFT divides it: two passes of `torch.svd_lowrank` from a seed, and k-means. */
+/**
+ * As PEFT divides it: two passes of `torch.svd_lowrank` from a seed, and k-means.
+ * @throws ConfigError where a cluster's rank is more than the directions
+ */
 export function divide(weight: Matrix, config: AdamssConfig): Divided {
   const r = Math.min(config.r, weight.rows, weight.columns);
   const drawn = new TorchRandom(config.randomSeed).randn(Math.min(weight.rows, weight.columns) * r);
@@ -128,6 +132,12 @@ export function divide(weight: Matrix, config: AdamssConfig): Divided {
       const strong = own.s.filter((s) => s ** 2 > config.svdThreshold * own.s[0]! ** 2).length;
       const most = config.useDynamicRank ? Math.max(strong, 1) : outputs.length;
       const rank = Math.min(config.subspaceRank, most);
+      if (rank > r)
+        throw new ConfigError(
+          'subspace_rank',
+          config.subspaceRank,
+          `is more than the ${r} directions there are`,
+        );
       return { outputs, start: columnsOf(own.v, range(0, rank)).transpose() };
     }),
   };

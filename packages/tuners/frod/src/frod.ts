@@ -128,6 +128,7 @@ const method = defineLayerTuner({
     }
     return {
       layers: adapted,
+      warnings: context.loading ? [] : [notInPeft],
       shared: Object.fromEntries(
         [...shared].flatMap(([category, { v, places, size }]) => [
           [`frod_V.${category}`, v],
@@ -142,6 +143,9 @@ const method = defineLayerTuner({
     };
   },
 });
+
+const notInPeft =
+  'Hugging Face PEFT will not compute the same with this adapter: it makes U from a basis of its own, not from the saved one, and their signs differ';
 
 /** FRoD for linear layers: give it to a `PeftModel` among its tuners. */
 export const frod = method.tuner;
