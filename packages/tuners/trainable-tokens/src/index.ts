@@ -1,4 +1,5 @@
 export { tokenRows } from './beside-lora.ts';
+export { methods } from './method.ts';
 export { TokenRows, type TokenRowsOptions } from './token-rows.ts';
 export {
   type TrainableTokensConfig,

@@ -11,5 +11,6 @@ export {
 } from './config.ts';
 export { gatedLora } from './gated-lora.ts';
 export { gatedPrefix } from './gated-prefix.ts';
+export { methods } from './method.ts';
 export { mamConfig, union, uniPeltConfig } from './presets.ts';
 export { unionOf } from './union.ts';
