@@ -12,7 +12,7 @@ import {
   tokenClassifiers,
 } from '@graftjs/models';
 import { Context } from '@graftjs/nn';
-import { PeftModel } from '@graftjs/peft';
+import { PeftModel, PROMPT_KEY } from '@graftjs/peft';
 import { add, gradients, mul, type Tensor, Variable } from '@graftjs/tensor';
 import { type Gpu, openGpu } from '@graftjs/webgpu';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -71,7 +71,10 @@ export function testEncoderAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-
     const wanted = await expected.readFloat32('logits');
     expect(deviation(got[0]!, wanted, isToken), 'logits').toBeLessThan(tolerance);
     expect(deviation(got[1]!, await expected.readFloat32('loss')), 'loss').toBeLessThan(tolerance);
-    const keys = [...trained.keys()].map(onDisk);
+    // a prompt's table has a name of its own in the file
+    const keys = [...trained.keys()].map((key) =>
+      key.startsWith('prompt_encoder.') ? PROMPT_KEY : onDisk(key),
+    );
     expect(keys.slice().sort()).toEqual(slopes.sort());
     for (const [i, key] of keys.entries())
       expect(deviation(got[2 + i]!, await expected.readFloat32(`grad.${key}`)), key).toBeLessThan(tolerance);
@@ -81,7 +84,12 @@ export function testEncoderAgainstPeft({ tuner, fixtures, cases, tolerance = 1e-
     for (const key of theirs.tensors.tensors.keys())
       expect(await ours.tensors.readFloat32(key), key).toEqual(await theirs.tensors.readFloat32(key));
     const plain = (config: object) =>
-      sorted(Object.entries(config).filter(([key]) => key !== 'inference_mode'));
+      sorted(
+        Object.entries(config)
+          .filter(([key]) => key !== 'inference_mode')
+          // PEFT names a prompt's heads twice
+          .map(([key, value]) => [key, key === 'modules_to_save' && value ? [...new Set(value)] : value]),
+      );
     expect(plain(ours.config)).toEqual(plain(theirs.config));
   });
 }
