@@ -9,12 +9,12 @@
  */
 import type { JsonObject } from '@graftjs/checkpoint';
 import type { Runtime } from '@graftjs/compiler';
+import { floats, matrixOf, singularValues } from '@graftjs/decompositions';
 import type { LoraLayer, LoraStart } from '@graftjs/lora';
 import { BlockQuantizer, isQuantized, QuantizedWeight } from '@graftjs/nn';
 import { ConfigError } from '@graftjs/peft';
 import { cast, transpose } from '@graftjs/tensor';
 import { Matrix } from 'ml-matrix';
-import { floats, matrixOf, singularValues } from './decompositions.ts';
 import { details } from './details.ts';
 import { leading, rootedStart } from './from-singular.ts';
 
