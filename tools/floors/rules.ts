@@ -14,6 +14,7 @@ export const sameFloor: Readonly<Record<string, readonly string[]>> = {
   '@graftjs/optim': ['@graftjs/nn'],
   '@graftjs/lora-initialization': ['@graftjs/lora'],
   '@graftjs/trainable-tokens': ['@graftjs/lora'],
+  '@graftjs/xlora': ['@graftjs/lora'],
   '@graftjs/union': ['@graftjs/bottleneck'],
   '@graftjs/quickstart': ['@graftjs/trainer'],
 };

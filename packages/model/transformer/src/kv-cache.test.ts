@@ -16,3 +16,16 @@ test('layers that add different numbers of keys are refused', () => {
   expect(cache.takeUpdates().length).toBe(4);
   expect(cache.takeUpdates()).toEqual([]);
 });
+
+test('a cache beside another is part of it', () => {
+  const cache = new KvCache({ layers: [{ kvHeads: 2, headDim: 4 }], batchSize: 1, capacity: 8 });
+  const beside = cache.beside();
+  expect(cache.beside()).toBe(beside);
+  expect(beside.position).toBe(cache.position);
+  beside.extend(0, rows(2), rows(2));
+  cache.extend(0, rows(2), rows(2));
+  const updates = cache.takeUpdates();
+  expect(updates.length).toBe(4);
+  expect(cache.takeUpdates()).toEqual([]);
+  expect(new Set(cache.variables)).toEqual(new Set([cache.position, ...updates.map(([variable]) => variable)]));
+});

@@ -22,10 +22,14 @@ export class KvCache {
   readonly #values: Variable[];
   #updates: [Variable, Tensor][] = [];
   #rows = 0;
+  readonly #options: KvCacheOptions;
+  #beside: KvCache | undefined;
 
-  constructor({ layers, batchSize, capacity }: KvCacheOptions) {
+  constructor(options: KvCacheOptions, position?: Variable) {
+    const { layers, batchSize, capacity } = options;
+    this.#options = options;
     this.capacity = capacity;
-    this.position = new Variable([], undefined, { dtype: 'i32', name: 'cache position' });
+    this.position = position ?? new Variable([], undefined, { dtype: 'i32', name: 'cache position' });
     const make = (name: string) =>
       layers.map(
         ({ kvHeads, headDim }, i) =>
@@ -57,15 +61,25 @@ export class KvCache {
     return this.#rows;
   }
 
+  /**
+   * The cache of a second pass over the same text within the first, at the same position: its updates are taken with this
+   * one's, and its memory is this one's.
+   */
+  beside(): KvCache {
+    this.#beside ??= new KvCache(this.#options, this.position);
+    return this.#beside;
+  }
+
   /** What the pass since the last call writes into the cache. */
   takeUpdates(): [Variable, Tensor][] {
-    const updates = this.#updates;
+    const updates = [...this.#updates, ...(this.#beside?.takeUpdates() ?? [])];
     this.#updates = [];
     return updates;
   }
 
   /** The device memory it holds: for a runtime to release. */
   get variables(): readonly Variable[] {
-    return [...this.#keys, ...this.#values, this.position];
+    const beside = this.#beside?.variables.filter((variable) => variable !== this.position) ?? [];
+    return [...this.#keys, ...this.#values, ...beside, this.position];
   }
 }
