@@ -46,6 +46,7 @@ def make(root):
     from seq2seq import make_seq2seq
     from target_matching import make_target_matching
     from torch_random import make_torch_random
+    from xlora import make_xlora
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -56,6 +57,7 @@ def make(root):
     make_lora(root)
     make_lora_starts(root)
     make_lora_batches(root)
+    make_xlora(root)
     make_methods(root)
     make_combinations(root)
     make_prompt_learning(root)
