@@ -27,5 +27,7 @@ test('a cache beside another is part of it', () => {
   const updates = cache.takeUpdates();
   expect(updates.length).toBe(4);
   expect(cache.takeUpdates()).toEqual([]);
-  expect(new Set(cache.variables)).toEqual(new Set([cache.position, ...updates.map(([variable]) => variable)]));
+  expect(new Set(cache.variables)).toEqual(
+    new Set([cache.position, ...updates.map(([variable]) => variable)]),
+  );
 });
