@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Matrix } from 'ml-matrix';
 import { expect, test } from 'vitest';
 import { adamssConfig, divide } from './adamss.ts';
+import { clusterRows } from './clusters.ts';
 
 interface Case {
   readonly weight: number[][];
@@ -30,3 +31,11 @@ test.each(cases)(
     expect(found).toEqual(labels);
   },
 );
+
+test('rows that nothing tells apart are dealt out in turn', () => {
+  expect(clusterRows(Matrix.zeros(7, 4), 3)).toEqual([
+    [0, 3, 6],
+    [1, 4],
+    [2, 5],
+  ]);
+});

@@ -8,7 +8,10 @@ import { Matrix } from 'ml-matrix';
 
 const [seed, passes, tolerance] = [123456789, 10, 1e-4];
 
-/** For each cluster its rows, from the first on. There are `count` clusters, or as many as rows. */
+/**
+ * For each cluster its rows, from the first on. There are `count` clusters, or as many as rows. Where the
+ * rows are too much alike for so many, as those of a model whose weights are not read, they are dealt out in turn.
+ */
 export function clusterRows(rows: Matrix, count: number): readonly (readonly number[])[] {
   const centred = Matrix.sub(rows, Matrix.rowVector(rows.mean('column')).repeat({ rows: rows.rows }));
   const k = Math.min(count, rows.rows);
@@ -81,5 +84,12 @@ function centresOf(rows: Matrix, labels: readonly number[], before: Matrix): Mat
   return sums.divColumnVector(counts.map((n) => Math.max(n, 1)));
 }
 
-const rowsByLabel = (labels: readonly number[], count: number): number[][] =>
-  range(0, count).map((label) => [...labels.keys()].filter((i) => labels[i] === label));
+function rowsByLabel(labels: readonly number[], count: number): number[][] {
+  const found = range(0, count).map((label) => [...labels.keys()].filter((i) => labels[i] === label));
+  return found.every(({ length }) => length > 0)
+    ? found
+    : rowsByLabel(
+        labels.map((_, i) => i % count),
+        count,
+      );
+}
