@@ -16,6 +16,7 @@ testTuner({
   ...common,
   name: 'DEFT with orthonormal columns',
   config: () => deftConfig({ r: 4, decompositionMethod: 'qr' }),
+  learningRate: 0.04,
 });
 
 testTuner({

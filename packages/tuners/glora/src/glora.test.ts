@@ -13,6 +13,8 @@ testTuner({
         n + 2 * 3 * (inFeatures + outFeatures) + (bias ? 3 * (inFeatures + 1) + 2 : 0),
       0,
     ),
+  // D multiplies the layer's own bias
+  timesZero: /\.glora_D\./,
   wrongTargets: { config: gloraConfig({ targetModules: ['v_porj'] }), message: /v_porj/ },
 });
 

@@ -77,7 +77,7 @@ const tests: Readonly<Record<Cell, CellTest>> = {
     expect(bench.model.parameters().filter((parameter) => parameter.trainable)).toEqual([]);
     const values = await bench.runtime.evaluate(gradients(bench.loss(), [...trained.values()]));
     const without = [...trained.keys()].filter((_, i) => values[i]!.every((value) => value === 0));
-    expect(without).toEqual([]);
+    expect(without.filter((name) => !tried.timesZero?.test(name))).toEqual([]);
     return { parameters: total };
   },
 

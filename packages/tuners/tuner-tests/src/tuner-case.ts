@@ -32,6 +32,8 @@ export interface TunerCase<Config extends AdapterConfig = AdapterConfig> {
   readonly skip?: Partial<Record<Cell, string>>;
   /** Model types that it does not apply to, and why. */
   readonly skipModels?: Readonly<Record<string, string>>;
+  /** Parameters that multiply what is zero in these small models (biases are), so that their gradient is zero, too. */
+  readonly timesZero?: RegExp;
   /** Learning rate at which it learns. Default 0.02. */
   readonly learningRate?: number;
   /** How far merged outputs may differ, relative to the largest. Default 2e-5. */
